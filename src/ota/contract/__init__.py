@@ -1,0 +1,1 @@
+"""Typed records of every contract section, their parser, their rules. Never touches the host."""

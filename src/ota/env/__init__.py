@@ -1,0 +1,1 @@
+"""Env sources, dotenv, resolution order, secret marking and redaction."""

@@ -1,0 +1,1 @@
+"""Events to receipt, summary, logs index and archive."""

@@ -1,0 +1,1 @@
+"""The plan interpreter: runs what the plan says and emits events."""

@@ -1,0 +1,1 @@
+"""Probes of listeners and routes, and the waiting loop with its timing rules."""

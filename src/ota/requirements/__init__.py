@@ -1,0 +1,1 @@
+"""Version requirements, and probes of tools and runtimes."""

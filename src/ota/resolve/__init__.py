@@ -1,0 +1,1 @@
+"""Contract, host facts and invocation to one `Plan`. Pure."""
