@@ -1,0 +1,105 @@
+"""Fixtures every test may use, the leak check that watches every test, and the record of what tests prove."""
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from support.leaks import MARK, left_behind
+from support.project import Project
+from support.schemas import assert_schema as check_schema
+
+MakeProject = Callable[..., Project]
+
+
+@pytest.fixture(autouse=True)
+def no_process_left_behind() -> Iterator[None]:
+    """Fail the test that leaves a process behind; the leftover is killed."""
+    known = frozenset(psutil.pids())
+    mark = uuid.uuid4().hex
+    os.environ[MARK] = mark
+    yield
+    del os.environ[MARK]
+    if left := left_behind(mark, known):
+        pytest.fail("processes left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path, no_process_left_behind: None) -> Iterator[MakeProject]:
+    """Make a repository in a folder: `project({"ota.yaml": ...}).run("validate", "--json")`."""
+    made: list[Project] = []
+
+    def make(
+        files: Mapping[str, str | bytes] | None = None, *, name: str = "repo", git: bool = False
+    ) -> Project:
+        home = tmp_path / "home"
+        home.mkdir(exist_ok=True)
+        path = tmp_path / (name if not made else f"{name}-{len(made) + 1}")
+        path.mkdir()
+        new = Project(path, home)
+        made.append(new)
+        new.write(files or {})
+        if git:
+            new.git("init", "-q")
+            new.git("add", "-A")
+            new.git("commit", "-q", "--allow-empty", "-m", "first")
+        return new
+
+    yield make
+    for each in made:
+        each.discard()
+
+
+@pytest.fixture
+def assert_schema() -> Callable[[object, str], None]:
+    """Check a document against the published schema of a command: `assert_schema(result.json, "run")`."""
+    return check_schema
+
+
+# What a run of the suite proved: one line per test with a `proves` mark, read by `ota run proofs`.
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--proofs", metavar="FILE", help="write which marked tests passed to FILE (JSON)")
+
+
+class Proofs:
+    """Collects the outcome of every test that carries a `proves` mark."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: dict[str, list[str]] = {}
+        self._outcomes: dict[str, str] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            rows = sorted({str(row) for mark in item.iter_markers("proves") for row in mark.args})
+            if rows:
+                self._rows[item.nodeid] = rows
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.nodeid not in self._rows:
+            return
+        # One test reports three times (setup, call, teardown): the worst of them is its outcome.
+        if report.outcome != "passed" or (report.when == "call" and report.nodeid not in self._outcomes):
+            self._outcomes[report.nodeid] = report.outcome
+
+    def pytest_sessionfinish(self) -> None:
+        tests: list[dict[str, Any]] = [
+            {"test": test, "rows": rows, "outcome": self._outcomes.get(test, "not run")}
+            for test, rows in sorted(self._rows.items())
+        ]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        partial.write_text(json.dumps({"tests": tests}, indent=1) + "\n", encoding="utf-8")
+        partial.replace(self._path)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if path := config.getoption("--proofs"):
+        config.pluginmanager.register(Proofs(Path(path)), "proofs")
