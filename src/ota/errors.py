@@ -87,8 +87,8 @@ class ContractError(OtaError):
     """A contract, workspace or policy file is wrong."""
 
 
-class ContractUnreadable(ContractError):
-    """The file is missing, unreadable, not YAML, of the wrong shape, or needs a newer ota: no record exists."""
+class ContractUnreadableError(ContractError):
+    """The file is missing, unreadable, not YAML, of the wrong shape, or needs a newer ota."""
 
 
 class PlanError(OtaError):

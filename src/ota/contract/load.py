@@ -1,0 +1,134 @@
+"""Reading one contract file: bytes, tree, records, rules.
+
+Stops at the first kind of trouble that would make the next a guess: unreadable, then wrong
+shape, then rules. Within a kind every independent finding is told, in file order.
+
+Source: contract specification 0.1; commands specification 1.2; decision D16.
+"""
+
+from pathlib import Path
+
+from msgspec import Struct
+from yaml import MappingNode, ScalarNode
+
+import ota.contract.shorthand  # noqa: F401  registers the shorthand spellings with the parser
+from ota import CONTRACT_LEVEL
+from ota.contract.grammar import compare_semver, parse_semver
+from ota.contract.model import LATER_LAYERS, Contract
+from ota.contract.parse import parse
+from ota.contract.rules import violations
+from ota.contract.rules.base import Violation
+from ota.errors import ContractError, ContractUnreadableError, Finding, errors_among, in_file_order
+from ota.source.tree import Tree, compose, read_bytes
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """A valid contract and where it came from."""
+
+    contract: Contract
+    path: Path
+    """Absolute path of the file."""
+    shown: str
+    """The path as the user sees it."""
+    warnings: tuple[Finding, ...]
+    """Advisories and notes; never errors."""
+    tree: Tree
+
+    @property
+    def root(self) -> Path:
+        """The contract's directory: where native bodies run."""
+        return self.path.parent
+
+
+def load(path: Path, shown: str) -> Loaded:
+    """Read and prove a contract file.
+
+    Raises:
+        ContractUnreadableError: no record exists (read, parse and compat errors).
+        ContractError: semantic rules are broken; carries all of them and the advisories.
+    """
+    return load_bytes(read_bytes(path, shown), path, shown)
+
+
+def load_bytes(data: bytes, path: Path, shown: str) -> Loaded:
+    """`load` for bytes already read."""
+    tree = compose(shown, data)
+    contract, findings = parse(tree, Contract)
+    _check_minimum_version(tree, findings)
+    if contract is None:
+        raise ContractUnreadableError(*in_file_order(findings))
+    told = in_file_order([*prove(contract, tree), *_later_layers(contract, tree)])
+    if errors_among(told):
+        raise ContractError(*told)
+    return Loaded(contract=contract, path=path, shown=shown, warnings=told, tree=tree)
+
+
+def prove(contract: Contract, tree: Tree) -> list[Finding]:
+    """What the rules say of a parsed contract, with positions."""
+    return [_finding(violation, tree) for violation in violations(contract)]
+
+
+def _finding(violation: Violation, tree: Tree) -> Finding:
+    return Finding(
+        code=f"OTA_{violation.rule}",
+        severity=violation.severity,
+        summary=violation.summary,
+        why=violation.why,
+        next=violation.next,
+        place=tree.place(violation.path),
+        title="Invalid contract" if violation.severity == "error" else "",
+    )
+
+
+def _check_minimum_version(tree: Tree, findings: tuple[Finding, ...]) -> None:
+    """V004: an older build refuses before anything else is said, also about keys it does not know."""
+    required = _scalar_at(tree, ("metadata", "ota", "minimum_version"))
+    if required is None or not _is_newer(required):
+        return
+    unknown = next((finding for finding in findings if finding.code == "OTA_P01" and finding.place), None)
+    feature = ""
+    if unknown is not None and unknown.place is not None:
+        feature = f"; it uses `{unknown.place.field}`, which this build does not know"
+    raise ContractUnreadableError(
+        Finding(
+            code="OTA_V004",
+            summary=f"{tree.file} needs a newer ota",
+            why=f"it requires contract level {required}; this build speaks {CONTRACT_LEVEL}{feature}",
+            next="upgrade ota (`ota self-update`, or install a newer release), then run this command again",
+            place=tree.place(("metadata", "ota", "minimum_version")),
+            title="Contract could not be loaded",
+        )
+    )
+
+
+def _is_newer(required: str) -> bool:
+    try:
+        return compare_semver(parse_semver(required), parse_semver(CONTRACT_LEVEL)) > 0
+    except ValueError:
+        return False  # V003 says it
+
+
+def _scalar_at(tree: Tree, path: tuple[str, ...]) -> str | None:
+    node: object = tree.root
+    for step in path:
+        if not isinstance(node, MappingNode):
+            return None
+        node = next((value for key, value in node.value if getattr(key, "value", None) == step), None)
+    return node.value if isinstance(node, ScalarNode) else None
+
+
+def _later_layers(contract: Contract, tree: Tree) -> list[Finding]:
+    """One note for all keys of later layers (D15)."""
+    stated = [key for key in LATER_LAYERS if getattr(contract, key) is not None]
+    if not stated:
+        return []
+    return [
+        Finding(
+            code="OTA_CONTRACT_LATER_LAYER",
+            severity="info",
+            summary="the contract declares layers this build accepts but does not act on",
+            why=", ".join(f"`{key}`" for key in stated),
+            next="nothing to do: they are kept and ignored",
+            place=tree.place((stated[0],)),
+        )
+    ]

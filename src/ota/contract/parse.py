@@ -1,0 +1,467 @@
+"""Located tree to typed records, driven by the record types themselves.
+
+One converter per type, made on first use and kept. A converter never raises for bad input:
+it reports a finding with the position and returns `MISSING`, so that every independent
+problem of a file is told at once. Shorthand spellings are rewritten here
+(`ota.contract.shorthand`), so nothing after the parser can tell them from the long form.
+
+Source: contract specification 0.1, 0.2, appendix A rules P01 to P10; decision D15.
+"""
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from msgspec import NODEFAULT, Struct
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from ota.contract.model.scalars import AnyText, NumberText, Port
+from ota.errors import Finding
+from ota.source.tree import Path_, Tree, dotted, is_null, plain_value, scalar_type, to_bool, to_int
+
+T = TypeVar("T")
+
+
+class Missing:
+    """The value could not be read; the reason was reported."""
+
+
+MISSING = Missing()
+
+Convert = Callable[[Node, Path_, "Reader"], Any]
+Rewrite = Callable[[Node, Path_, "Reader"], Any]
+"""A record's shorthand hook: a value, `MISSING`, or None to go on with the mapping form."""
+Finish = Callable[[Any, Node, Path_, "Reader"], Any]
+"""Fills what a record's long form leaves implicit."""
+
+REWRITERS: dict[type[Struct], Rewrite] = {}
+FINISHERS: dict[type[Struct], Finish] = {}
+FIELD_CONVERTERS: dict[tuple[type[Struct], str], Convert] = {}
+"""Filled by `ota.contract.shorthand`, which every reader of contracts imports."""
+
+
+class Reader:
+    """Collects the findings of one file."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.findings: list[Finding] = []
+
+    def report(self, rule: str, node: Node, path: Path_, summary: str, why: str, next_: str) -> Missing:
+        """A parse finding at `node`; `rule` is the number of appendix A."""
+        self.findings.append(
+            Finding(
+                code=f"OTA_{rule}",
+                summary=summary,
+                why=why,
+                next=next_,
+                place=self.tree.at(node.start_mark, path),
+                title="Contract could not be loaded",
+            )
+        )
+        return MISSING
+
+    def wrong_type(self, node: Node, path: Path_, expected: str, next_: str = "") -> Missing:
+        """P02."""
+        return self.report(
+            "P02",
+            node,
+            path,
+            f"`{dotted(path) or 'contract'}` must be {expected}",
+            f"found {describe(node)}",
+            next_ or f"write {expected} here",
+        )
+
+
+def parse(tree: Tree, record: type[T]) -> tuple[T | None, tuple[Finding, ...]]:
+    """The tree as a record of this type, and every parse finding in file order."""
+    reader = Reader(tree)
+    value = converter_of(record)(tree.root, (), reader)
+    return (None if isinstance(value, Missing) or reader.findings else value), tuple(reader.findings)
+
+
+def describe(node: Node) -> str:
+    """What a node is, in a reader's words."""
+    if isinstance(node, MappingNode):
+        return "a mapping"
+    if isinstance(node, SequenceNode):
+        return "a list"
+    if not isinstance(node, ScalarNode):
+        return "an unknown node"
+    text = node.value if len(node.value) <= 40 else node.value[:37] + "..."
+    match scalar_type(node):
+        case "null":
+            return "nothing"
+        case "bool":
+            return f"the boolean `{text}`"
+        case "int" | "float":
+            return f"the number `{text}`"
+        case _:
+            return f"the string `{text}`"
+
+
+# --- scalars -----------------------------------------------------------------------------------
+
+
+def _string(node: Node, path: Path_, reader: Reader) -> Any:
+    if isinstance(node, ScalarNode):
+        kind = scalar_type(node)
+        if kind == "str":
+            return node.value
+        if kind in ("bool", "int", "float"):
+            return reader.wrong_type(node, path, "a string", f'quote it: "{node.value}"')
+    return reader.wrong_type(node, path, "a string")
+
+
+def _any_text(node: Node, path: Path_, reader: Reader) -> Any:
+    if isinstance(node, ScalarNode) and scalar_type(node) != "null":
+        return node.value
+    return reader.wrong_type(node, path, "a string, number or boolean")
+
+
+def _number_text(node: Node, path: Path_, reader: Reader) -> Any:
+    if isinstance(node, ScalarNode) and scalar_type(node) in ("str", "int", "float"):
+        return node.value
+    return reader.wrong_type(node, path, "a string or a number")
+
+
+def _integer(node: Node, path: Path_, reader: Reader) -> Any:
+    if isinstance(node, ScalarNode) and scalar_type(node) == "int" and len(node.value) < 20:
+        return to_int(node.value)
+    return reader.wrong_type(node, path, "a whole number")
+
+
+def _port(node: Node, path: Path_, reader: Reader) -> Any:
+    value = _integer(node, path, reader)
+    if isinstance(value, Missing) or 1 <= value <= 65535:
+        return value
+    return reader.wrong_type(node, path, "a port from 1 to 65535")
+
+
+def _boolean(node: Node, path: Path_, reader: Reader) -> Any:
+    if isinstance(node, ScalarNode):
+        if scalar_type(node) == "bool":
+            return to_bool(node.value)
+        if node.value.lower() in ("yes", "no", "on", "off"):
+            meant = "true" if node.value.lower() in ("yes", "on") else "false"
+            return reader.wrong_type(node, path, "true or false", f"write `{meant}`")
+    return reader.wrong_type(node, path, "true or false")
+
+
+def _open(node: Node, path: Path_, reader: Reader) -> Any:
+    return plain_value(node)
+
+
+def _nothing(node: Node, path: Path_, reader: Reader) -> Any:
+    return None if is_null(node) else reader.wrong_type(node, path, "nothing")
+
+
+# --- containers --------------------------------------------------------------------------------
+
+
+def _choice(values: tuple[str, ...]) -> Convert:
+    known = frozenset(values)
+
+    def convert(node: Node, path: Path_, reader: Reader) -> Any:
+        if isinstance(node, ScalarNode) and node.value in known:
+            return node.value
+        shown = ", ".join(f"`{value}`" for value in values)
+        if not isinstance(node, ScalarNode):
+            return reader.wrong_type(node, path, f"one of {shown}")
+        near = _nearest(node.value, values)
+        return reader.report(
+            "P03",
+            node,
+            path,
+            f"`{dotted(path)}` has the unsupported value `{node.value}`",
+            f"supported: {shown}",
+            f"did you mean `{near}`?" if near else f"use one of {shown}",
+        )
+
+    return convert
+
+
+def _sequence(item: Convert) -> Convert:
+    def convert(node: Node, path: Path_, reader: Reader) -> Any:
+        if not isinstance(node, SequenceNode):
+            if isinstance(node, ScalarNode) and not is_null(node):
+                return reader.wrong_type(node, path, "a list", f"write `[{node.value}]`")
+            return reader.wrong_type(node, path, "a list")
+        values = [item(child, (*path, index), reader) for index, child in enumerate(node.value)]
+        return MISSING if MISSING in values else tuple(values)
+
+    return convert
+
+
+def keyed_pairs(node: MappingNode, path: Path_, reader: Reader) -> list[tuple[str, ScalarNode, Node]]:
+    """The mapping's entries with string keys; P08 for a repeated key, P02 for a key that is no scalar."""
+    pairs: list[tuple[str, ScalarNode, Node]] = []
+    seen: dict[str, ScalarNode] = {}
+    for key, value in node.value:
+        if not isinstance(key, ScalarNode):
+            reader.report(
+                "P02",
+                key,
+                path,
+                "a mapping key must be a name",
+                f"found {describe(key)}",
+                "write a plain name as key",
+            )
+            continue
+        name: str = key.value
+        first = seen.get(name)
+        if first is not None:
+            reader.report(
+                "P08",
+                key,
+                (*path, name),
+                f"`{dotted((*path, name))}` is declared twice",
+                f"the first declaration is on line {first.start_mark.line + 1}",
+                "keep one of them",
+            )
+            continue
+        seen[name] = key
+        pairs.append((name, key, value))
+    return pairs
+
+
+def _mapping(key_choice: tuple[str, ...] | None, item: Convert) -> Convert:
+    def convert(node: Node, path: Path_, reader: Reader) -> Any:
+        if not isinstance(node, MappingNode):
+            return reader.wrong_type(node, path, "a mapping")
+        values: dict[str, Any] = {}
+        failed = False
+        for name, key, child in keyed_pairs(node, path, reader):
+            if name.startswith("x-"):
+                continue
+            if key_choice is not None and name not in key_choice:
+                _unknown_key(name, key, (*path, name), key_choice, reader)
+                failed = True
+                continue
+            value = item(child, (*path, name), reader)
+            if value is MISSING:
+                failed = True
+            else:
+                values[name] = value
+        return MISSING if failed else values
+
+    return convert
+
+
+def _unknown_key(name: str, key: Node, path: Path_, known: tuple[str, ...], reader: Reader) -> None:
+    near = _nearest(name, known)
+    where = dotted(path[:-1])
+    why = f"{'`' + where + '`' if where else 'a contract'} knows {_listed(known)}"
+    if name == "<<":
+        next_ = "merge keys are not YAML 1.2; write the values out, or use `extends` for contexts"
+    elif near:
+        next_ = f"did you mean `{near}`?"
+    else:
+        next_ = f"remove `{name}`, or call it `x-{name}` if it is yours"
+    reader.report("P01", key, path, f"unknown key `{dotted(path)}`", why, next_)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def _nearest(word: str, known: tuple[str, ...]) -> str | None:
+    from difflib import get_close_matches
+
+    folded = word.lower().replace("-", "_")
+    if folded in known:
+        return folded
+    return next(iter(get_close_matches(folded, known, 1, 0.7)), None)
+
+
+# --- records -----------------------------------------------------------------------------------
+
+
+def field_key(attribute: str) -> str:
+    """The contract's key of a record attribute: `from_` is `from`."""
+    return attribute.rstrip("_")
+
+
+def _record(record: type[Struct]) -> Convert:
+    tag_field = record.__struct_config__.tag_field
+    rewrite = REWRITERS.get(record)
+    finish = FINISHERS.get(record)
+    attributes = {field_key(name): name for name in record.__struct_fields__}
+    known = (*((tag_field,) if tag_field else ()), *attributes)
+    annotations = annotations_of(record)
+    defaulted = _defaulted(record)
+    converters: dict[str, Convert] = {}
+    optional = {
+        key: name in defaulted or _accepts_none(annotations[name]) for key, name in attributes.items()
+    }
+    required = tuple(key for key, name in attributes.items() if name not in defaulted)
+
+    def convert(node: Node, path: Path_, reader: Reader) -> Any:
+        if rewrite is not None:
+            value = rewrite(node, path, reader)
+            if value is not None:
+                return value
+        if not isinstance(node, MappingNode):
+            return reader.wrong_type(node, path, "a mapping")
+        values: dict[str, Any] = {}
+        present: set[str] = set()
+        failed = False
+        for name, key, child in keyed_pairs(node, path, reader):
+            attribute = attributes.get(name)
+            if attribute is None:
+                if not name.startswith("x-") and name != tag_field:
+                    _unknown_key(name, key, (*path, name), known, reader)
+                    failed = True
+                continue
+            if optional[name] and is_null(child):
+                continue
+            present.add(name)
+            child_convert = converters.get(name)
+            if child_convert is None:
+                special = FIELD_CONVERTERS.get((record, attribute))
+                child_convert = converters[name] = special or converter_of(annotations[attribute])
+            value = child_convert(child, (*path, name), reader)
+            if value is MISSING:
+                failed = True
+            else:
+                values[attribute] = value
+        for name in required:
+            if name not in present:
+                missing_key(name, node, path, reader)
+                failed = True
+        if failed:
+            return MISSING
+        made = record(**values)
+        return finish(made, node, path, reader) if finish else made
+
+    return convert
+
+
+def missing_key(name: str, node: Node, path: Path_, reader: Reader, rule: str = "P04") -> Missing:
+    """A required key is absent."""
+    where = dotted(path)
+    return reader.report(
+        rule,
+        node,
+        (*path, name),
+        f"`{dotted((*path, name))}` is missing",
+        f"{'`' + where + '`' if where else 'a contract'} needs `{name}`",
+        f"add `{name}`" + (f" to `{where}`" if where else ""),
+    )
+
+
+def _tagged(records: tuple[type[Struct], ...]) -> Convert:
+    tag_field = records[0].__struct_config__.tag_field or "kind"
+    by_tag = {str(record.__struct_config__.tag): record for record in records}
+    choose = _choice(tuple(by_tag))
+
+    def convert(node: Node, path: Path_, reader: Reader) -> Any:
+        if not isinstance(node, MappingNode):
+            return reader.wrong_type(node, path, "a mapping")
+        for key, value in node.value:
+            if isinstance(key, ScalarNode) and key.value == tag_field:
+                tag = choose(value, (*path, tag_field), reader)
+                if isinstance(tag, Missing):
+                    return MISSING
+                return converter_of(by_tag[tag])(node, path, reader)
+        return missing_key(tag_field, node, path, reader)
+
+    return convert
+
+
+def _defaulted(record: type[Struct]) -> frozenset[str]:
+    names = record.__struct_fields__
+    defaults = record.__struct_defaults__
+    with_default = zip(names[len(names) - len(defaults) :], defaults, strict=True)
+    return frozenset(name for name, default in with_default if default is not NODEFAULT)
+
+
+def annotations_of(record: type[Struct]) -> dict[str, Any]:
+    """The record's field types. No contract record inherits fields."""
+    return dict(record.__annotations__)
+
+
+def _accepts_none(annotation: Any) -> bool:
+    return annotation is object or type(None) in get_args(annotation)
+
+
+# --- types to converters -----------------------------------------------------------------------
+
+_SCALARS: dict[Any, Convert] = {
+    str: _string,
+    int: _integer,
+    bool: _boolean,
+    object: _open,
+    AnyText: _any_text,
+    NumberText: _number_text,
+    Port: _port,
+    type(None): _nothing,
+}
+_made: dict[Any, Convert] = {}
+
+
+def converter_of(annotation: Any) -> Convert:
+    """The converter of a field type. Made once per type."""
+    known = _SCALARS.get(annotation) or _made.get(annotation)
+    if known is None:
+        known = _made[annotation] = _make(annotation)
+    return known
+
+
+def _make(annotation: Any) -> Convert:
+    if isinstance(annotation, type) and issubclass(annotation, Struct):
+        return _record(annotation)
+    origin = get_origin(annotation)
+    arguments = get_args(annotation)
+    if origin is Literal:
+        return _choice(arguments)
+    if origin is tuple:
+        return _sequence(converter_of(arguments[0]))
+    if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        keys = get_args(arguments[0]) if get_origin(arguments[0]) is Literal else None
+        return _mapping(keys, converter_of(arguments[1]))
+    if origin in (types.UnionType, Union):
+        return _union(arguments)
+    raise TypeError(f"no converter for {annotation!r}")
+
+
+def _union(arguments: tuple[Any, ...]) -> Convert:
+    members = tuple(argument for argument in arguments if argument is not type(None))
+    if len(members) == 1:
+        return converter_of(members[0])
+    if all(isinstance(member, type) and issubclass(member, Struct) for member in members):
+        return _tagged(members)
+    by_node: dict[type[Node], Convert] = {}
+    for member in members:
+        shape = (
+            SequenceNode
+            if get_origin(member) is tuple
+            else MappingNode
+            if get_origin(member) is not None
+            else ScalarNode
+        )
+        by_node[shape] = converter_of(member)
+    first = next(iter(by_node.values()))
+
+    def convert(node: Node, path: Path_, reader: Reader) -> Any:
+        return by_node.get(type(node), first)(node, path, reader)
+
+    return convert
+
+
+def records_of(record: type[Struct]) -> tuple[type[Struct], ...]:
+    """Every record type reachable from this one; the JSON Schema and the tests walk them."""
+    found: dict[type[Struct], None] = {}
+
+    def visit(annotation: Any) -> None:
+        if isinstance(annotation, type) and issubclass(annotation, Struct):
+            if annotation not in found:
+                found[annotation] = None
+                for inner in annotations_of(annotation).values():
+                    visit(inner)
+            return
+        for argument in get_args(annotation):
+            visit(argument)
+
+    visit(record)
+    return tuple(found)

@@ -1,0 +1,96 @@
+"""What a semantic rule is, and the facts rules share.
+
+A rule is a small function over a `Subject` that yields `Violation`s; it knows field paths,
+never positions. `ota.contract.load` finds the positions and makes the findings.
+
+Source: contract specification appendix A.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+
+from msgspec import Struct
+
+from ota.contract.listeners import effective_listeners
+from ota.contract.model import Contract
+from ota.contract.model.runtime import Listener, Runtime
+from ota.contract.model.scalars import Plane
+from ota.contract.model.tasks import Task
+from ota.contract.planes import Planes, runtime_on, runtimes_of
+from ota.errors import Severity
+
+FieldPath = tuple[str | int, ...]
+
+
+class Violation(Struct, frozen=True, kw_only=True):
+    """One broken rule at one field."""
+
+    rule: str
+    """`V437`, `W05`, ...: the number in appendix A."""
+    path: FieldPath
+    summary: str
+    """One line: what is wrong, naming the subject (``task `dev` ...``)."""
+    why: str
+    next: str
+    """One edit or command that mends it."""
+    severity: Severity = "error"
+
+
+Rule = Callable[["Subject"], Iterable[Violation]]
+
+
+class ServiceRuntime(Struct, frozen=True, kw_only=True):
+    """One runtime declaration of one task on one plane it applies to."""
+
+    task_name: str
+    task: Task
+    path: FieldPath
+    """Where the runtime stands: `("tasks", "dev", "runtime")`."""
+    runtime: Runtime
+    plane: Plane
+    listeners: Mapping[str, Listener]
+    """With surfaces attached, in name order."""
+
+
+class Subject:
+    """One parsed contract and what several rules need to know about it."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+
+    @cached_property
+    def planes(self) -> Planes:
+        """Plane, context and lifecycle of tasks."""
+        return Planes(self.contract)
+
+    def tasks(self) -> Iterator[tuple[str, Task, FieldPath]]:
+        """Every task with its field path, in key order."""
+        for name, task in sorted(self.contract.tasks.items()):
+            yield name, task, ("tasks", name)
+
+    @cached_property
+    def service_runtimes(self) -> tuple[ServiceRuntime, ...]:
+        """Every runtime of every task, once per plane on which it applies."""
+        found: list[ServiceRuntime] = []
+        for name, task, path in self.tasks():
+            by_identity = {id(runtime): steps for steps, runtime in runtimes_of(task).items()}
+            for plane in self.planes.planes_of(task):
+                runtime = runtime_on(task, plane)
+                if runtime is None:
+                    continue
+                found.append(
+                    ServiceRuntime(
+                        task_name=name,
+                        task=task,
+                        path=(*path, *by_identity[id(runtime)].split(".")),
+                        runtime=runtime,
+                        plane=plane,
+                        listeners=effective_listeners(runtime, self.contract.surfaces),
+                    )
+                )
+        return tuple(found)
+
+    @cached_property
+    def check_names(self) -> frozenset[str]:
+        """Names of declared checks."""
+        return frozenset(check.name for check in self.contract.checks)
