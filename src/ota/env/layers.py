@@ -1,0 +1,55 @@
+"""The declared layers of one task's environment, before anything is looked up.
+
+Data only: `ota.env.resolution` turns layers plus the process environment and file bytes into values.
+
+Source: contract specification 9.3; runtime specification 3.2, 3.3; decision D18.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from ota.contract.model.env import EnvSource, EnvVar
+
+LayerName = Literal[
+    "cache_fallback",
+    "profile_env_file",
+    "profile",
+    "env_file",
+    "branch_env_file",
+    "context",
+    "task",
+    "variant",
+    "branch",
+    "instance",
+    "instance_task",
+]
+
+
+class EnvLayer(Struct, frozen=True, kw_only=True):
+    """One layer of literal values, or one dotenv file to read. Lowest first in `EnvLayers.overlay`."""
+
+    name: LayerName
+    values: Mapping[str, str] = {}
+    file: str | None = None
+    """Repository-relative dotenv path; missing or broken refuses the task."""
+    field: tuple[str | int, ...] = ()
+    """Where the layer stands in the contract."""
+
+
+class EnvLayers(Struct, frozen=True, kw_only=True):
+    """Everything declared about one task's environment (or the contract's, without a task)."""
+
+    variables: Mapping[str, EnvVar] = {}
+    """`env.vars`."""
+    sources: tuple[EnvSource, ...] = ()
+    """Declared sources in order, a profile's first."""
+    overlay: tuple[EnvLayer, ...] = ()
+    """Lowest precedence first."""
+    required: tuple[str, ...] = ()
+    """Names this path makes mandatory (`requirements.env`)."""
+    prepend_path: tuple[str, ...] = ()
+    append_path: tuple[str, ...] = ()
+    policy: Mapping[str, str] = {}
+    """Values an org policy supplies; empty until a pack is active."""
