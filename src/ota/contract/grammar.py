@@ -356,7 +356,7 @@ def parse_semver(text: str) -> SemVer:
 
 
 def compare_semver(left: SemVer, right: SemVer) -> int:
-    """Negative, zero or positive as `left` is older, equal or newer; a pre-release is older than its release."""
+    """Negative, zero or positive as `left` is older, equal or newer; a pre-release is older."""
     left_key, right_key = _semver_key(left), _semver_key(right)
     return (left_key > right_key) - (left_key < right_key)
 
