@@ -1,0 +1,59 @@
+"""The native backend: how a body becomes a child process of this host.
+
+Knows shells, argv and working directories; knows nothing of tasks, readiness or events.
+
+Source: runtime specification 3.1; contract specification 15.3.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ota.resolve.plan import ArgvBody, ShellBody
+from ota.system.spawn import OutputMode, SpawnRequest, StdinMode, Stream
+
+# INT and TERM reach the whole group of the task; the trap takes itself off first, or `kill 0` would
+# call it again for ever.
+_FORWARDING = "trap 'trap - INT TERM; kill 0' INT TERM; "
+
+
+def shell_argv(text: str, path: str | None) -> tuple[str, ...]:
+    """`sh -lc`, with the caller's PATH put back after the login files had their say.
+
+    Debian's `/etc/profile` replaces PATH, so without this a task would not find what the user
+    has on PATH (a virtual environment, a version manager).
+    """
+    restored = f"export PATH={posix_quoted(path)}; " if path is not None else ""
+    return ("sh", "-lc", f"{_FORWARDING}{restored}{text}")
+
+
+def posix_quoted(text: str) -> str:
+    """One POSIX shell word."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
+def spawn_request(
+    body: ShellBody | ArgvBody,
+    *,
+    root: Path,
+    env: Mapping[str, str],
+    run_id: str,
+    output: OutputMode,
+    terminal_streams: tuple[Stream, ...],
+    stdin: StdinMode,
+) -> SpawnRequest:
+    """What to start for a body in the contract's directory `root`, with exactly `env`."""
+    cwd = root
+    if isinstance(body, ArgvBody):
+        argv: tuple[str, ...] = (body.exe, *body.args)
+        cwd = root / body.cwd if body.cwd else root
+    else:
+        argv = shell_argv(body.text, env.get("PATH"))
+    return SpawnRequest(
+        argv=argv,
+        cwd=cwd,
+        env=env,
+        run_id=run_id,
+        output=output,
+        terminal_streams=terminal_streams,
+        stdin=stdin,
+    )

@@ -1,0 +1,267 @@
+"""What happened, as facts in order: the one stream that every surface folds.
+
+Terminal text, JSON, receipt, summary and exit code come from these events and from nothing
+else. Planned, started, reachable, ready and confirmed are five different events; nothing
+upgrades one into another. Child output does not travel here (see `ota.execute.output`).
+
+Source: json-and-receipts specification 1.4, 4; runtime specification 10.7, 12, 20.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from ota.contract.model.scalars import Lifecycle, Plane
+from ota.contract.model.scalars import Protocol as ListenerProtocol
+from ota.errors import Finding
+from ota.resolve.plan import Relation, bracketed
+
+RunStatus = Literal["success", "failed", "interrupted", "blocked", "skipped"]
+StepStatus = Literal["READY", "FAILED", "INTERRUPTED", "SKIPPED", "BLOCKED"]
+FailureOrigin = Literal[
+    "task",
+    "dependency",
+    "hook",
+    "spawn",
+    "readiness",
+    "discovery",
+    "fulfillment",
+    "environment",
+    "admission",
+    "cleanup",
+]
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """One listener as it is really published. The one value of every URL that is shown or injected."""
+
+    listener: str
+    protocol: ListenerProtocol
+    bind_address: str
+    bind_port: int
+    host_address: str
+    host_port: int
+    url: str | None
+    is_primary: bool
+
+    @property
+    def text(self) -> str:
+        """The URL, or `address:port` for tcp."""
+        return self.url or f"{bracketed(self.host_address)}:{self.host_port}"
+
+
+class InternalBind(Struct, frozen=True, kw_only=True):
+    """A listener without host projection, as it is bound."""
+
+    listener: str
+    protocol: ListenerProtocol
+    bind_address: str
+    bind_port: int
+
+
+class EnvValue(Struct, frozen=True, kw_only=True):
+    """A resolved variable as it may be shown: secrets are masked already."""
+
+    name: str
+    value: str
+    source: str
+    source_kind: str = ""
+    source_path: str = ""
+    source_status: str = ""
+    source_label: str = ""
+
+
+class LadderRung(Struct, frozen=True, kw_only=True):
+    """One rung of the reachability ladder, as `ota.readiness.ladder` found it, in words."""
+
+    name: str
+    standing: str
+    detail: str = ""
+    elapsed_ms: int | None = None
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """Why a run did not succeed, told once, with everything the failure block shows."""
+
+    origin: FailureOrigin
+    title: str
+    task: str
+    detail: str = ""
+    field: str = ""
+    context: str = ""
+    why: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+    ladder: tuple[LadderRung, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    show_output: bool = False
+    """Whether the last output of the step belongs into the failure block."""
+
+
+# --- the stream ----------------------------------------------------------------------------------
+
+
+class RunStarted(Struct, frozen=True, kw_only=True):
+    run_id: str
+    task: str
+    at: str
+    monotonic_s: float
+
+
+class RunNote(Struct, frozen=True, kw_only=True):
+    """Something worth telling about the run as a whole."""
+
+    text: str
+    is_warning: bool = False
+
+
+class LogsOpened(Struct, frozen=True, kw_only=True):
+    """Repository-relative paths of the artifacts; both files exist."""
+
+    dir: str
+    stdout: str
+    stderr: str
+
+
+class LogFailed(Struct, frozen=True, kw_only=True):
+    """Keeping the logs failed; the run goes on."""
+
+    why: str
+
+
+class StepStarted(Struct, frozen=True, kw_only=True):
+    step: str
+    order: int
+    task: str
+    relation: Relation
+    parent: str | None
+    generation: int
+    plane: Plane
+    context: str | None
+    lifecycle: Lifecycle | None
+    at: str
+    monotonic_s: float
+
+
+class StepNote(Struct, frozen=True, kw_only=True):
+    step: str
+    text: str
+    is_warning: bool = False
+
+
+class BodyStarted(Struct, frozen=True, kw_only=True):
+    """The body is running: started, and nothing more is known."""
+
+    step: str
+    pid: int | None
+    env: tuple[EnvValue, ...] = ()
+    is_service: bool = False
+
+
+class EndpointPlanned(Struct, frozen=True, kw_only=True):
+    """Resolved from the contract or found by discovery; not reached yet."""
+
+    step: str
+    endpoints: tuple[Endpoint, ...]
+    internal: tuple[InternalBind, ...] = ()
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """What a step waits for, in words, with the last result and the time spent."""
+
+    step: str
+    text: str
+
+
+class Reachable(Struct, frozen=True, kw_only=True):
+    """The readiness gate or, without one, the open listener was observed."""
+
+    step: str
+    is_gate: bool
+    attempts: int
+    elapsed_ms: int
+
+
+class EndpointConfirmed(Struct, frozen=True, kw_only=True):
+    """Ota itself reached this endpoint from its own host."""
+
+    step: str
+    endpoint: Endpoint
+    elapsed_ms: int
+
+
+class ReadinessExhausted(Struct, frozen=True, kw_only=True):
+    step: str
+    attempts: int
+    last_results: tuple[str, ...]
+    ladder: tuple[LadderRung, ...]
+
+
+class RequirementsProbed(Struct, frozen=True, kw_only=True):
+    """The outcome of looking for what a native step needs."""
+
+    step: str
+    unit: str
+    plane: Plane
+    runtimes: Mapping[str, str]
+    tools: Mapping[str, str]
+    missing: tuple[str, ...]
+    result: Literal["requirements_satisfied", "missing_requirements"]
+
+
+class StepEnded(Struct, frozen=True, kw_only=True):
+    step: str
+    status: StepStatus
+    exit_code: int | None
+    at: str
+    monotonic_s: float
+    was_attempted: bool
+    """Whether the body started."""
+
+
+class Footprint(Struct, frozen=True, kw_only=True):
+    """What still carries the run's marker after the run: checked, not assumed."""
+
+    left_behind: tuple[str, ...]
+    was_checked: bool = True
+
+
+class RunEnded(Struct, frozen=True, kw_only=True):
+    status: RunStatus
+    exit_code: int
+    at: str
+    monotonic_s: float
+    failure: Failure | None = None
+    failed_dependency: str | None = None
+
+
+Event = (
+    RunStarted
+    | RunNote
+    | LogsOpened
+    | LogFailed
+    | StepStarted
+    | StepNote
+    | BodyStarted
+    | EndpointPlanned
+    | Waiting
+    | Reachable
+    | EndpointConfirmed
+    | ReadinessExhausted
+    | RequirementsProbed
+    | StepEnded
+    | Footprint
+    | RunEnded
+)
+
+
+class Display(Protocol):
+    """Who watches a run while it happens. Called from several threads, one call at a time."""
+
+    def event(self, event: Event) -> None:
+        """A fact was established."""
+        ...
+
+    def output(self, step: str, task: str, stream: Literal["stdout", "stderr"], data: bytes) -> None:
+        """Child output, secrets masked, otherwise unaltered."""
+        ...
