@@ -11,8 +11,12 @@ from functools import cached_property
 
 from msgspec import Struct
 
+from ota.contract.agent_safety import AgentSafety
+from ota.contract.grammar import nearest
+from ota.contract.graph import TaskGraph
 from ota.contract.listeners import effective_listeners
 from ota.contract.model import Contract
+from ota.contract.model.checks import Check
 from ota.contract.model.runtime import Listener, Runtime
 from ota.contract.model.scalars import Plane
 from ota.contract.model.tasks import Task
@@ -57,6 +61,7 @@ class Subject:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
+        self._comparisons_left = 20_000
 
     @cached_property
     def planes(self) -> Planes:
@@ -94,3 +99,26 @@ class Subject:
     def check_names(self) -> frozenset[str]:
         """Names of declared checks."""
         return frozenset(check.name for check in self.contract.checks)
+
+    @cached_property
+    def checks(self) -> Mapping[str, Check]:
+        """Checks by name; the first of a name wins."""
+        return {check.name: check for check in reversed(self.contract.checks)}
+
+    @cached_property
+    def graph(self) -> TaskGraph:
+        """Dependencies, aggregates, hooks and activations."""
+        return TaskGraph(self.contract.tasks)
+
+    @cached_property
+    def agent_safety(self) -> AgentSafety:
+        """What agents may run."""
+        return AgentSafety(self.contract, self.graph)
+
+    def suggestion(self, word: str, known: Iterable[str]) -> str | None:
+        """The known name someone most likely meant; gives up when a file has very many wrong names."""
+        candidates = list(known)
+        if len(candidates) > self._comparisons_left:
+            return None
+        self._comparisons_left -= len(candidates)
+        return nearest(word, candidates)
