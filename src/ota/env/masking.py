@@ -1,0 +1,387 @@
+"""Secret values do not leave ota: masking in text, byte streams and structures, and looking for leaks.
+
+Owns what counts as an occurrence of a secret and what stands in its place (`***`). Does not know which
+variables are secret or where output goes: the caller hands in the values and passes everything through.
+
+What is found, besides the value itself: the value as a JSON string spells it, percent-encoded (both ways of
+spelling a blank), base64 in both alphabets at any offset inside a larger encoded text (values of eight bytes
+and more: `Authorization: Basic` holds the secret behind a user name), with CRLF line ends as terminals write
+them, and each line of a value of several lines when the line is long enough to be telling.
+
+Values shorter than four characters are left alone in running text: masking every `1` would destroy the output
+and reveal the value by its pattern. In structured values (JSON, receipts) they are masked where they stand
+alone as a whole word. Blank values hide nothing. Numbers in structures keep their type and are not touched.
+
+Source: decisions D14; json-and-receipts specification 1.1 (secrets); policy-and-provisioning specification 4.
+"""
+
+import re
+import stat
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, AnyStr
+
+from msgspec import Struct
+
+MASK = "***"
+SHORTEST_IN_TEXT = 4
+"""Characters a value needs to be masked in running text."""
+
+_MASK_BYTES = MASK.encode()
+_NEVER_SECRET = " \t\r\n\f\v*"
+"""Blanks, and the mask itself."""
+_SHORTEST_BASE64 = 8
+_SHORTEST_LINE = 16
+_SHOWN_ON_IDLE = 3
+_CHUNK_BYTES = 1 << 20
+
+
+class Leak(Struct, frozen=True):
+    """Where a secret value was found. Never what was found."""
+
+    path: str
+    line: int
+    column: int
+    """1-based, in bytes."""
+
+
+class Scan(Struct, frozen=True, kw_only=True):
+    """What looking through files found."""
+
+    leaks: tuple[Leak, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    """Files that could not be looked through; the claim "no secret in there" does not cover them."""
+
+
+class Masker:
+    """Replaces secret values. Immutable; made once per run from the values of the secret variables."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        # A secret read from a file often ends in a line end that is not there when it is used.
+        given = {form for value in values for form in (value, value.strip()) if form.strip(_NEVER_SECRET)}
+        kept = tuple(sorted(given, key=lambda v: (-len(v), v)))
+        self._values = kept
+        long = [value for value in kept if len(value) >= SHORTEST_IN_TEXT]
+        spellings = {spelling for value in long for spelling in _spellings(value)}
+        self._text = _alternation(sorted(spellings, key=lambda s: (-len(s), s)), "")
+        encoded = {_encoded(spelling) for spelling in spellings}
+        self._sorted_bytes = sorted(encoded)
+        self._bytes = _alternation(sorted(encoded, key=lambda s: (-len(s), s)), b"")
+        self._longest = max(map(len, encoded), default=0)
+        short = [re.escape(value) for value in kept if len(value) < SHORTEST_IN_TEXT]
+        self._short = re.compile(rf"(?<![^\W_])(?:{'|'.join(short)})(?![^\W_])") if short else None
+        firsts = b"".join(sorted({re.escape(pattern[:1]) for pattern in encoded}))
+        self._first_byte = re.compile(b"[" + firsts + b"]", re.DOTALL) if firsts else None
+
+    def __bool__(self) -> bool:
+        """Is there anything to mask?"""
+        return bool(self._values)
+
+    def __repr__(self) -> str:
+        return f"Masker({len(self._values)} values)"
+
+    def with_more(self, values: Iterable[str]) -> "Masker":
+        """The same masker, knowing further secrets (generated during the run, read from a policy)."""
+        return Masker((*self._values, *values))
+
+    @property
+    def longest_bytes(self) -> int:
+        """Bytes of the longest spelling; a stream holds back less than that."""
+        return self._longest
+
+    def mask(self, text: str) -> str:
+        """Running text with every occurrence replaced; overlapping occurrences become one mask."""
+        if self._text is None:
+            return text
+        return _replaced(text, _merged(_occurrences(self._text, text)), MASK, "")
+
+    def mask_bytes(self, content: bytes) -> bytes:
+        """The same for bytes of any encoding that keeps ASCII, such as a whole log."""
+        if self._bytes is None:
+            return content
+        return _replaced(content, _merged(_occurrences(self._bytes, content)), _MASK_BYTES, b"")
+
+    def mask_value(self, text: str) -> str:
+        """One value of a structure (an environment value, an argv word): short secrets count here too."""
+        masked = self.mask(text)
+        return self._short.sub(MASK, masked) if self._short is not None else masked
+
+    def mask_json(self, value: Any) -> Any:
+        """A copy of plain JSON data with every string masked; numbers, booleans and null stay."""
+        if not self._values:
+            return value
+        if isinstance(value, str):
+            return self.mask_value(value)
+        if isinstance(value, dict):
+            return {self._mask_key(key): self.mask_json(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.mask_json(item) for item in value]
+        return value
+
+    def _mask_key(self, key: Any) -> Any:
+        return self.mask(key) if isinstance(key, str) else key
+
+    def stream(self) -> "MaskStream":
+        """A filter for one output stream. Every stream needs its own."""
+        return MaskStream(self)
+
+    def find(self, content: bytes) -> tuple[tuple[int, int], ...]:
+        """Line and column (1-based, in bytes) of every occurrence."""
+        if self._bytes is None:
+            return ()
+        return tuple(
+            (content.count(b"\n", 0, start) + 1, start - content.rfind(b"\n", 0, start))
+            for start, _ in _merged(_occurrences(self._bytes, content))
+        )
+
+    def scan(self, paths: Iterable[Path], *, limit: int = 100) -> Scan:
+        """Look through files, and through all files below directories, for secret values.
+
+        Links are not followed: what they point at is not ours. At most `limit` places are reported.
+        """
+        leaks: list[Leak] = []
+        unreadable: list[str] = []
+        for path in _files(paths, unreadable):
+            if len(leaks) >= limit or self._bytes is None:
+                break
+            try:
+                leaks += self._leaks_in(path)
+            except OSError:
+                unreadable.append(str(path))
+        return Scan(leaks=tuple(leaks[:limit]), unreadable=tuple(unreadable))
+
+    def _leaks_in(self, path: Path) -> Iterator[Leak]:
+        """Read in pieces that overlap by one secret, so that a piece's edge hides nothing."""
+        assert self._bytes is not None
+        kept, lines_before, column_before, seen_until = b"", 0, 0, -1
+        offset = 0
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                window = kept + chunk
+                for start, end in _merged(_occurrences(self._bytes, window)):
+                    if offset + end > seen_until:
+                        line = lines_before + window.count(b"\n", 0, start) + 1
+                        newline = window.rfind(b"\n", 0, start)
+                        column = start - newline if newline >= 0 else column_before + start + 1
+                        yield Leak(str(path), line, column)
+                        seen_until = offset + end
+                cut = max(0, len(window) - (self._longest - 1))
+                lines_before += window.count(b"\n", 0, cut)
+                newline = window.rfind(b"\n", 0, cut)
+                column_before = cut - newline - 1 if newline >= 0 else column_before + cut
+                kept = window[cut:]
+                offset += cut
+
+    def _hold_from(self, content: bytes) -> int:
+        """Offset of the earliest tail that a secret could still begin with; the length when there is none."""
+        if self._first_byte is None:
+            return len(content)
+        position = max(0, len(content) - self._longest + 1)
+        while (first := self._first_byte.search(content, position)) is not None:
+            tail = content[first.start() :]
+            # Everything greater than the tail that starts with it stands directly behind it.
+            at = bisect_right(self._sorted_bytes, tail)
+            if at < len(self._sorted_bytes) and self._sorted_bytes[at].startswith(tail):
+                return first.start()
+            position = first.start() + 1
+        return len(content)
+
+    def _spans(self, content: bytes) -> Iterator[tuple[int, int]]:
+        return _occurrences(self._bytes, content) if self._bytes is not None else iter(())
+
+
+class MaskStream:
+    """An incremental filter: any way of cutting the stream gives what masking the whole would give.
+
+    Held back is only a tail that a secret could begin with, so at most one byte less than the longest secret,
+    and nothing across a line end unless a secret has one.
+    """
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+        self._buffer = b""
+        self._covered = 0  # bytes at the start of the buffer that lie under a mask already written
+        self._shown = 0  # bytes at the start of the buffer that were already written, on idle
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes waiting for what comes next."""
+        return len(self._buffer) - max(self._covered, self._shown)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take bytes, give back what can be shown now."""
+        if not self._masker.longest_bytes:
+            return chunk
+        self._buffer += chunk
+        return self._take(self._masker._hold_from(self._buffer))
+
+    def flush(self) -> bytes:
+        """The end of the stream: give back everything."""
+        return self._take(len(self._buffer))
+
+    def idle(self) -> bytes:
+        """Nothing came for a while: show the tail of a prompt that merely looks like a secret's beginning.
+
+        Only up to three bytes, and they stay remembered: when the rest of the secret does come it is masked.
+        A longer tail waits, because a secret that is typed slowly must not be shown piece by piece.
+        """
+        already = max(self._covered, self._shown)
+        if len(self._buffer) > _SHOWN_ON_IDLE or already >= len(self._buffer):
+            return b""
+        self._shown = len(self._buffer)
+        return self._buffer[already:]
+
+    def _take(self, until: int) -> bytes:
+        """Write the buffer up to `until`; occurrences that reach beyond stay known as covered."""
+        content, covered, shown = self._buffer, self._covered, self._shown
+        output: list[bytes] = []
+        position = 0
+        spans = _merged(self._masker._spans(content), covered)
+        for start, end in spans:
+            if start >= until and not (covered and start == 0):
+                break  # it stays in the buffer: a longer secret may yet begin before it
+            output.append(content[max(position, shown) : start])
+            if start > 0 or not covered:
+                output.append(_MASK_BYTES)
+            position = end
+        output.append(content[max(position, shown) : until])
+        self._buffer = content[until:]
+        self._covered = max(0, position - until)
+        self._shown = max(0, shown - until)
+        return b"".join(output)
+
+
+# --- occurrences --------------------------------------------------------------------------------------------
+
+
+def _occurrences(pattern: re.Pattern[AnyStr], content: AnyStr) -> Iterator[tuple[int, int]]:
+    """Every place where an alternative begins, with the longest one there; they may overlap."""
+    position = 0
+    while (match := pattern.search(content, position)) is not None:
+        yield match.span()
+        position = match.start() + 1
+
+
+def _merged(spans: Iterable[tuple[int, int]], covered: int = 0) -> list[tuple[int, int]]:
+    """Overlapping spans as one. `covered` is a span from 0 that exists before all others."""
+    merged: list[tuple[int, int]] = [(0, covered)] if covered else []
+    for start, end in spans:
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _replaced(content: AnyStr, spans: list[tuple[int, int]], mask: AnyStr, nothing: AnyStr) -> AnyStr:
+    pieces: list[AnyStr] = []
+    position = 0
+    for start, end in spans:
+        pieces += (content[position:start], mask)
+        position = end
+    pieces.append(content[position:])
+    return nothing.join(pieces)
+
+
+def _alternation(spellings: list[AnyStr], nothing: AnyStr) -> re.Pattern[AnyStr] | None:
+    """One pattern for all spellings; they come longest first, because the first that fits is taken."""
+    if not spellings:
+        return None
+    bar: AnyStr = "|" if isinstance(nothing, str) else b"|"
+    return re.compile(bar.join(map(re.escape, spellings)))
+
+
+def _encoded(text: str) -> bytes:
+    """As a process has it in its environment: undecodable bytes come back as they were."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+# --- spellings ----------------------------------------------------------------------------------------------
+
+
+def _spellings(value: str) -> Iterator[str]:
+    """Every text under which a secret is recognised."""
+    for text in (value, *_telling_lines(value)):
+        yield text
+        yield text.replace("\n", "\r\n")
+        yield _as_json(text, ascii_only=False)
+        yield _as_json(text, ascii_only=True)
+        if any(not (char.isascii() and char.isalnum()) for char in text):
+            yield from _percent_encoded(text)
+    yield from _base64_cores(_encoded(value))
+
+
+def _telling_lines(value: str) -> list[str]:
+    """Lines of a key or certificate, without the frame that every such file shares."""
+    lines = (line.strip() for line in re.split(r"[\r\n]+", value))
+    telling = [line for line in lines if len(line) >= _SHORTEST_LINE and not line.startswith("-----")]
+    return telling if "\n" in value or "\r" in value else []
+
+
+_JSON_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f", "\b": "\\b"}
+
+
+def _as_json(text: str, *, ascii_only: bool) -> str:
+    def spelled(char: str) -> str:
+        if char in _JSON_SHORT:
+            return _JSON_SHORT[char]
+        if char >= " " and (char.isascii() or not ascii_only):
+            return char
+        units = char.encode("utf-16-be", "surrogatepass")
+        return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
+
+    return "".join(map(spelled, text))
+
+
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def _percent_encoded(text: str) -> Iterator[str]:
+    content = _encoded(text)
+
+    def spelled(safe: frozenset[int], digits: Callable[[int], str], blank: str) -> str:
+        return "".join(chr(b) if b in safe else blank if b == 0x20 else digits(b) for b in content)
+
+    for digits in (lambda b: f"%{b:02X}", lambda b: f"%{b:02x}"):
+        for safe in (_UNRESERVED, _UNRESERVED | {0x2F}):
+            yield spelled(safe, digits, "%20")
+            yield spelled(safe, digits, "+")
+
+
+def _base64_cores(content: bytes) -> Iterator[str]:
+    """The characters that only the secret decides, for each of the three ways it can fall into groups."""
+    if len(content) < _SHORTEST_BASE64:
+        return
+    from base64 import b64encode
+
+    for lead in range(3):
+        encoded = b64encode(b"\0" * lead + content).decode()
+        first = -(-lead * 8 // 6)
+        last = (lead + len(content)) * 8 // 6
+        core = encoded[first:last]
+        yield core
+        yield core.replace("+", "-").replace("/", "_")
+
+
+def _files(paths: Iterable[Path], unreadable: list[str]) -> Iterator[Path]:
+    """Regular files among and below `paths`, in name order. A fifo would block; a link leads elsewhere."""
+    from os import walk
+
+    for path in paths:
+        if _is_a(stat.S_ISREG, path):
+            yield path
+        elif _is_a(stat.S_ISDIR, path):
+            for folder, folders, names in walk(path, onerror=lambda e: unreadable.append(str(e.filename))):
+                folders.sort()
+                yield from (p for name in sorted(names) if _is_a(stat.S_ISREG, p := Path(folder, name)))
+
+
+def _is_a(kind: Callable[[int], bool], path: Path) -> bool:
+    try:
+        return kind(path.lstat().st_mode)
+    except OSError:
+        return False
