@@ -61,45 +61,52 @@ def assert_schema() -> Callable[[object, str], None]:
     return check_schema
 
 
-# What a run of the suite proved: one line per test with a `proves` mark, read by `ota run proofs`.
+# What a run of the suite showed, for `ota run proofs` and for the closing line of CI.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--proofs", metavar="FILE", help="write which marked tests passed to FILE (JSON)")
+    parser.addoption("--record", metavar="FILE", help="write the result and the proved rows to FILE (JSON)")
 
 
-class Proofs:
-    """Collects the outcome of every test that carries a `proves` mark."""
+class Recorder:
+    """Counts outcomes, and keeps the outcome of every test that carries a `proves` mark."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: dict[str, list[str]] = {}
         self._outcomes: dict[str, str] = {}
+        self._broken: list[str] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            rows = sorted({str(row) for mark in item.iter_markers("proves") for row in mark.args})
-            if rows:
-                self._rows[item.nodeid] = rows
+            self._rows[item.nodeid] = sorted(
+                {str(row) for mark in item.iter_markers("proves") for row in mark.args}
+            )
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._broken.append(report.nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.nodeid not in self._rows:
-            return
         # One test reports three times (setup, call, teardown): the worst of them is its outcome.
         if report.outcome != "passed" or (report.when == "call" and report.nodeid not in self._outcomes):
             self._outcomes[report.nodeid] = report.outcome
 
     def pytest_sessionfinish(self) -> None:
+        outcomes = list(self._outcomes.values())
+        failed = outcomes.count("failed") + len(self._broken)
         tests: list[dict[str, Any]] = [
             {"test": test, "rows": rows, "outcome": self._outcomes.get(test, "not run")}
             for test, rows in sorted(self._rows.items())
+            if rows
         ]
+        record = {"closing": f"{outcomes.count('passed')} passed, {failed} failed", "tests": tests}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        partial.write_text(json.dumps({"tests": tests}, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         partial.replace(self._path)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if path := config.getoption("--proofs"):
-        config.pluginmanager.register(Proofs(Path(path)), "proofs")
+    if path := config.getoption("--record"):
+        config.pluginmanager.register(Recorder(Path(path)), "recorder")

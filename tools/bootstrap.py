@@ -123,8 +123,8 @@ def build(place: Path) -> None:
         "see that pip reaches its package index (network, proxy, PIP_INDEX_URL), then try again",
     )
     run("trying the packages", [python, "-I", "-c", "import msgspec, yaml; yaml.CSafeLoader"], "report this")
-    scheme = sysconfig.get_default_scheme()
-    packages = Path(sysconfig.get_path("purelib", scheme, {"base": str(place), "platbase": str(place)}))
+    # Named, because the default scheme of Debian's own Python is its `local` folder.
+    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(place), "platbase": str(place)}))
     # Relative, so that a checkout may be moved.
     source = os.path.relpath(ROOT / "src", FOLDER / "any" / packages.relative_to(place))
     (packages / "ota-checkout.pth").write_text(source + "\n", encoding="utf-8")
