@@ -6,6 +6,7 @@ shape, then rules. Within a kind every independent finding is told, in file orde
 Source: contract specification 0.1; commands specification 1.2; decision D16.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -14,12 +15,12 @@ from yaml import MappingNode, ScalarNode
 import ota.contract.shorthand  # noqa: F401  registers the shorthand spellings with the parser
 from ota import CONTRACT_LEVEL
 from ota.contract.grammar import compare_semver, parse_semver
-from ota.contract.model import LATER_LAYERS, Contract
+from ota.contract.model import LATER_LAYERS, LATER_TASK_LAYERS, LATER_WORKFLOW_LAYERS, Contract
 from ota.contract.parse import parse
 from ota.contract.rules import violations
 from ota.contract.rules.base import Violation
 from ota.errors import ContractError, ContractUnreadableError, Finding, errors_among, in_file_order
-from ota.source.tree import Tree, compose, read_bytes
+from ota.source.tree import Path_, Tree, collector_paused, compose, dotted, is_null, read_bytes
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -52,12 +53,15 @@ def load(path: Path, shown: str) -> Loaded:
 
 def load_bytes(data: bytes, path: Path, shown: str) -> Loaded:
     """`load` for bytes already read."""
-    tree = compose(shown, data)
-    contract, findings = parse(tree, Contract)
-    _check_minimum_version(tree, findings)
-    if contract is None:
-        raise ContractUnreadableError(*in_file_order(findings))
-    told = in_file_order([*prove(contract, tree), *_later_layers(contract, tree)])
+    with collector_paused():
+        tree = compose(shown, data)
+        contract, findings = parse(tree, Contract)
+        _check_minimum_version(tree, findings)
+        if contract is None:
+            raise ContractUnreadableError(*in_file_order(findings))
+        told = in_file_order(
+            [*prove(contract, tree), *_flat_fulfillments(contract, tree), *_later_layers(contract, tree)]
+        )
     if errors_among(told):
         raise ContractError(*told)
     return Loaded(contract=contract, path=path, shown=shown, warnings=told, tree=tree)
@@ -117,18 +121,61 @@ def _scalar_at(tree: Tree, path: tuple[str, ...]) -> str | None:
     return node.value if isinstance(node, ScalarNode) else None
 
 
+def _flat_fulfillments(contract: Contract, tree: Tree) -> list[Finding]:
+    """W14 for `fulfillment: run`: both spellings give one record, so only the tree can tell them apart."""
+    found: list[Finding] = []
+    for name in sorted(contract.toolchains):
+        path = ("toolchains", name, "fulfillment")
+        node = tree.node(path)
+        if isinstance(node, ScalarNode) and not is_null(node):
+            found.append(
+                Finding(
+                    code="OTA_W14",
+                    severity="warn",
+                    summary=f"toolchain `{name}` uses the flat `fulfillment`",
+                    why=f"`fulfillment: {node.value}` is the old spelling of `mode`",
+                    next=f"write `fulfillment: {{mode: {node.value}}}`",
+                    place=tree.place(path),
+                )
+            )
+    return found
+
+
 def _later_layers(contract: Contract, tree: Tree) -> list[Finding]:
     """One note for all keys of later layers (D15)."""
-    stated = [key for key in LATER_LAYERS if getattr(contract, key) is not None]
+    stated = list(_stated_later_layers(contract))
     if not stated:
         return []
+    shown = [f"`{dotted(path)}`" for path in stated[:5]]
+    if len(stated) > 5:
+        shown.append(f"{len(stated) - 5} more")
     return [
         Finding(
             code="OTA_CONTRACT_LATER_LAYER",
             severity="info",
             summary="the contract declares layers this build accepts but does not act on",
-            why=", ".join(f"`{key}`" for key in stated),
+            why=", ".join(shown),
             next="nothing to do: they are kept and ignored",
-            place=tree.place((stated[0],)),
+            place=tree.place(stated[0]),
         )
     ]
+
+
+def _stated_later_layers(contract: Contract) -> Iterator[Path_]:
+    yield from _stated(contract, (), LATER_LAYERS)
+    if contract.execution is not None:
+        yield from _stated(contract.execution, ("execution",), ("runtime_boundary",))
+    for name, service in contract.services.items():
+        yield from _stated(service, ("services", name), ("lifecycle",))
+    for name, task in contract.tasks.items():
+        yield from _stated(task, ("tasks", name), LATER_TASK_LAYERS)
+        if task.effects is not None:
+            yield from _stated(task.effects, ("tasks", name, "effects"), ("declared",))
+    for name, workflow in contract.workflows.entries.items():
+        yield from _stated(workflow, ("workflows", name), LATER_WORKFLOW_LAYERS)
+
+
+def _stated(record: Struct, path: Path_, keys: tuple[str, ...]) -> Iterator[Path_]:
+    for key in keys:
+        if getattr(record, key) is not None:
+            yield (*path, key)

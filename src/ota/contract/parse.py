@@ -16,8 +16,18 @@ from msgspec import NODEFAULT, Struct
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ota.contract.model.scalars import AnyText, NumberText, Port
-from ota.errors import Finding
-from ota.source.tree import Path_, Tree, dotted, is_null, plain_value, scalar_type, to_bool, to_int
+from ota.errors import Finding, in_file_order
+from ota.source.tree import (
+    Path_,
+    Tree,
+    dotted,
+    is_null,
+    one_line,
+    plain_value,
+    scalar_type,
+    to_bool,
+    to_int,
+)
 
 T = TypeVar("T")
 
@@ -77,7 +87,7 @@ def parse(tree: Tree, record: type[T]) -> tuple[T | None, tuple[Finding, ...]]:
     """The tree as a record of this type, and every parse finding in file order."""
     reader = Reader(tree)
     value = converter_of(record)(tree.root, (), reader)
-    return (None if isinstance(value, Missing) or reader.findings else value), tuple(reader.findings)
+    return (None if isinstance(value, Missing) or reader.findings else value), in_file_order(reader.findings)
 
 
 def describe(node: Node) -> str:
@@ -88,7 +98,7 @@ def describe(node: Node) -> str:
         return "a list"
     if not isinstance(node, ScalarNode):
         return "an unknown node"
-    text = node.value if len(node.value) <= 40 else node.value[:37] + "..."
+    text = one_line(node.value, 40)
     match scalar_type(node):
         case "null":
             return "nothing"
@@ -109,7 +119,7 @@ def _string(node: Node, path: Path_, reader: Reader) -> Any:
         if kind == "str":
             return node.value
         if kind in ("bool", "int", "float"):
-            return reader.wrong_type(node, path, "a string", f'quote it: "{node.value}"')
+            return reader.wrong_type(node, path, "a string", f'quote it: "{one_line(node.value)}"')
     return reader.wrong_type(node, path, "a string")
 
 
@@ -149,7 +159,19 @@ def _boolean(node: Node, path: Path_, reader: Reader) -> Any:
 
 
 def _open(node: Node, path: Path_, reader: Reader) -> Any:
-    return plain_value(node)
+    return plain_value(node) if _keys_are_unique(node, path, reader) else MISSING
+
+
+def _keys_are_unique(node: Node, path: Path_, reader: Reader) -> bool:
+    """Open values hold any key, but each once."""
+    if isinstance(node, MappingNode):
+        pairs = keyed_pairs(node, path, reader)
+        found = [_keys_are_unique(value, (*path, name), reader) for name, (_, value) in pairs.items()]
+        return len(pairs) == len(node.value) and all(found)
+    if isinstance(node, SequenceNode):
+        found = [_keys_are_unique(item, (*path, index), reader) for index, item in enumerate(node.value)]
+        return all(found)
+    return True
 
 
 def _nothing(node: Node, path: Path_, reader: Reader) -> Any:
@@ -173,7 +195,7 @@ def _choice(values: tuple[str, ...]) -> Convert:
             "P03",
             node,
             path,
-            f"`{dotted(path)}` has the unsupported value `{node.value}`",
+            f"`{dotted(path)}` has the unsupported value `{one_line(node.value, 40)}`",
             f"supported: {shown}",
             f"did you mean `{near}`?" if near else f"use one of {shown}",
         )
@@ -185,7 +207,7 @@ def _sequence(item: Convert) -> Convert:
     def convert(node: Node, path: Path_, reader: Reader) -> Any:
         if not isinstance(node, SequenceNode):
             if isinstance(node, ScalarNode) and not is_null(node):
-                return reader.wrong_type(node, path, "a list", f"write `[{node.value}]`")
+                return reader.wrong_type(node, path, "a list", f"write `[{one_line(node.value, 40)}]`")
             return reader.wrong_type(node, path, "a list")
         values = [item(child, (*path, index), reader) for index, child in enumerate(node.value)]
         return MISSING if MISSING in values else tuple(values)
@@ -193,11 +215,11 @@ def _sequence(item: Convert) -> Convert:
     return convert
 
 
-def keyed_pairs(node: MappingNode, path: Path_, reader: Reader) -> list[tuple[str, ScalarNode, Node]]:
-    """The mapping's entries with string keys; P08 for a repeated key, P02 for a key that is no scalar."""
-    pairs: list[tuple[str, ScalarNode, Node]] = []
-    seen: dict[str, ScalarNode] = {}
-    for key, value in node.value:
+def keyed_pairs(node: MappingNode, path: Path_, reader: Reader) -> dict[str, tuple[ScalarNode, Node]]:
+    """The mapping's key and value nodes by key; P08 for a repeated key, P02 for a key that is no scalar."""
+    pairs: dict[str, tuple[ScalarNode, Node]] = {}
+    for pair in node.value:
+        key = pair[0]
         if not isinstance(key, ScalarNode):
             reader.report(
                 "P02",
@@ -209,33 +231,33 @@ def keyed_pairs(node: MappingNode, path: Path_, reader: Reader) -> list[tuple[st
             )
             continue
         name: str = key.value
-        first = seen.get(name)
-        if first is not None:
-            reader.report(
-                "P08",
-                key,
-                (*path, name),
-                f"`{dotted((*path, name))}` is declared twice",
-                f"the first declaration is on line {first.start_mark.line + 1}",
-                "keep one of them",
-            )
+        if name not in pairs:
+            pairs[name] = pair
             continue
-        seen[name] = key
-        pairs.append((name, key, value))
+        reader.report(
+            "P08",
+            key,
+            (*path, name),
+            f"`{dotted((*path, name))}` is declared twice",
+            f"the first declaration is on line {pairs[name][0].start_mark.line + 1}",
+            "keep one of them",
+        )
     return pairs
 
 
-def _mapping(key_choice: tuple[str, ...] | None, item: Convert) -> Convert:
+def mapping_of(key_choice: tuple[str, ...] | None, item: Convert, *, keeps_x: bool = False) -> Convert:
+    """Free or chosen names to values. `keeps_x`: a name such as `x-request-id` is data, not a remark."""
+
     def convert(node: Node, path: Path_, reader: Reader) -> Any:
         if not isinstance(node, MappingNode):
             return reader.wrong_type(node, path, "a mapping")
         values: dict[str, Any] = {}
         failed = False
-        for name, key, child in keyed_pairs(node, path, reader):
-            if name.startswith("x-"):
+        for name, (key, child) in keyed_pairs(node, path, reader).items():
+            if name[:2] == "x-" and not keeps_x:
                 continue
-            if key_choice is not None and name not in key_choice:
-                _unknown_key(name, key, (*path, name), key_choice, reader)
+            if name == "<<" or (key_choice is not None and name not in key_choice):
+                _unknown_key(name, key, (*path, name), key_choice or (), reader)
                 failed = True
                 continue
             value = item(child, (*path, name), reader)
@@ -253,11 +275,12 @@ def _unknown_key(name: str, key: Node, path: Path_, known: tuple[str, ...], read
     where = dotted(path[:-1])
     why = f"{'`' + where + '`' if where else 'a contract'} knows {_listed(known)}"
     if name == "<<":
+        why = "`<<` is not a name, and merging is not part of YAML 1.2"
         next_ = "merge keys are not YAML 1.2; write the values out, or use `extends` for contexts"
     elif near:
         next_ = f"did you mean `{near}`?"
     else:
-        next_ = f"remove `{name}`, or call it `x-{name}` if it is yours"
+        next_ = f"remove `{one_line(name)}`, or call it `x-{one_line(name)}` if it is yours"
     reader.report("P01", key, path, f"unknown key `{dotted(path)}`", why, next_)
 
 
@@ -282,19 +305,34 @@ def field_key(attribute: str) -> str:
     return attribute.rstrip("_")
 
 
+class _Field:
+    """One key of a record: which attribute it fills and how, made on first use."""
+
+    def __init__(self, record: type[Struct], attribute: str, annotation: Any, has_default: bool) -> None:
+        self.attribute = attribute
+        self.is_optional = has_default or _accepts_none(annotation)
+        self._source = (record, annotation)
+        self._convert: Convert | None = None
+
+    @property
+    def convert(self) -> Convert:
+        if self._convert is None:
+            record, annotation = self._source
+            self._convert = FIELD_CONVERTERS.get((record, self.attribute)) or converter_of(annotation)
+        return self._convert
+
+
 def _record(record: type[Struct]) -> Convert:
     tag_field = record.__struct_config__.tag_field
     rewrite = REWRITERS.get(record)
     finish = FINISHERS.get(record)
-    attributes = {field_key(name): name for name in record.__struct_fields__}
-    known = (*((tag_field,) if tag_field else ()), *attributes)
-    annotations = annotations_of(record)
-    defaulted = _defaulted(record)
-    converters: dict[str, Convert] = {}
-    optional = {
-        key: name in defaulted or _accepts_none(annotations[name]) for key, name in attributes.items()
+    defaulted = defaulted_fields(record)
+    fields = {
+        field_key(name): _Field(record, name, annotation, name in defaulted)
+        for name, annotation in annotations_of(record).items()
     }
-    required = tuple(key for key, name in attributes.items() if name not in defaulted)
+    known = (*((tag_field,) if tag_field else ()), *fields)
+    required = tuple(key for key, field in fields.items() if field.attribute not in defaulted)
 
     def convert(node: Node, path: Path_, reader: Reader) -> Any:
         if rewrite is not None:
@@ -304,29 +342,24 @@ def _record(record: type[Struct]) -> Convert:
         if not isinstance(node, MappingNode):
             return reader.wrong_type(node, path, "a mapping")
         values: dict[str, Any] = {}
-        present: set[str] = set()
         failed = False
-        for name, key, child in keyed_pairs(node, path, reader):
-            attribute = attributes.get(name)
-            if attribute is None:
-                if not name.startswith("x-") and name != tag_field:
+        pairs = keyed_pairs(node, path, reader)
+        for name, (key, child) in pairs.items():
+            field = fields.get(name)
+            if field is None:
+                if name[:2] != "x-" and name != tag_field:
                     _unknown_key(name, key, (*path, name), known, reader)
                     failed = True
                 continue
-            if optional[name] and is_null(child):
+            if field.is_optional and is_null(child):
                 continue
-            present.add(name)
-            child_convert = converters.get(name)
-            if child_convert is None:
-                special = FIELD_CONVERTERS.get((record, attribute))
-                child_convert = converters[name] = special or converter_of(annotations[attribute])
-            value = child_convert(child, (*path, name), reader)
+            value = field.convert(child, (*path, name), reader)
             if value is MISSING:
                 failed = True
             else:
-                values[attribute] = value
+                values[field.attribute] = value
         for name in required:
-            if name not in present:
+            if name not in pairs:
                 missing_key(name, node, path, reader)
                 failed = True
         if failed:
@@ -369,7 +402,8 @@ def _tagged(records: tuple[type[Struct], ...]) -> Convert:
     return convert
 
 
-def _defaulted(record: type[Struct]) -> frozenset[str]:
+def defaulted_fields(record: type[Struct]) -> frozenset[str]:
+    """The attributes a contract may leave out."""
     names = record.__struct_fields__
     defaults = record.__struct_defaults__
     with_default = zip(names[len(names) - len(defaults) :], defaults, strict=True)
@@ -419,7 +453,7 @@ def _make(annotation: Any) -> Convert:
         return _sequence(converter_of(arguments[0]))
     if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
         keys = get_args(arguments[0]) if get_origin(arguments[0]) is Literal else None
-        return _mapping(keys, converter_of(arguments[1]))
+        return mapping_of(keys, converter_of(arguments[1]), keeps_x=arguments[1] is object)
     if origin in (types.UnionType, Union):
         return _union(arguments)
     raise TypeError(f"no converter for {annotation!r}")

@@ -14,6 +14,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ota.contract.model.bodies import LaunchVolume
 from ota.contract.model.env import EnvVar
+from ota.contract.model.readiness import Probe, RuntimeReadiness, ServiceReadiness, SurfaceReadiness
 from ota.contract.model.requirements import (
     Acquisition,
     RuntimeRequirement,
@@ -46,6 +47,7 @@ from ota.contract.parse import (
     Rewrite,
     converter_of,
     keyed_pairs,
+    mapping_of,
     missing_key,
 )
 from ota.source.tree import Path_, dotted, is_null, scalar_type, to_int
@@ -102,7 +104,8 @@ def _env_var(node: Node, path: Path_, reader: Reader) -> Any:
 def _listener(node: Node, path: Path_, reader: Reader) -> Any:
     if not isinstance(node, MappingNode):
         return None
-    entries = {name: value for name, _, value in keyed_pairs(node, path, Reader(reader.tree))}
+    # The long form reads the pairs again and reports what is wrong with them itself.
+    entries = {name: value for name, (_, value) in keyed_pairs(node, path, Reader(reader.tree)).items()}
     short = [name for name in ("http", "tcp") if name in entries]
     if not short:
         return None
@@ -128,6 +131,7 @@ def _listener(node: Node, path: Path_, reader: Reader) -> Any:
         )
     if any(name != protocol and not name.startswith("x-") for name in entries):
         return _reject_extra(entries, protocol, node, path, reader)
+    keyed_pairs(node, path, reader)
     return _shorthand_listener(protocol, entries[protocol], (*path, protocol), reader)
 
 
@@ -188,7 +192,7 @@ def _attachments(node: Node, path: Path_, reader: Reader) -> Any:
     if not isinstance(node, MappingNode):
         return reader.wrong_type(node, path, "a list of surface names or a mapping")
     made: list[Any] = []
-    for name, _, value in keyed_pairs(node, path, reader):
+    for name, (_, value) in keyed_pairs(node, path, reader).items():
         if name.startswith("x-"):
             continue
         made.append(
@@ -219,7 +223,16 @@ def _volume(node: Node, path: Path_, reader: Reader) -> Any:
 def _expose(node: Node, path: Path_, reader: Reader) -> Any:
     if isinstance(node, ScalarNode) and scalar_type(node) == "str":
         return Expose(url=node.value)
-    return None
+    if not isinstance(node, MappingNode):
+        return reader.wrong_type(node, path, "a URL or `{surface: NAME}`")
+    surface = converter_of(_ExposedSurface)(node, path, reader)
+    return surface if isinstance(surface, Missing) else Expose(surface=surface.surface)
+
+
+class _ExposedSurface(Struct, frozen=True, kw_only=True):
+    """The mapping form of an entry of `exposes`."""
+
+    surface: str
 
 
 def _workflows(node: Node, path: Path_, reader: Reader) -> Any:
@@ -231,7 +244,7 @@ def _workflows(node: Node, path: Path_, reader: Reader) -> Any:
 def _instances(node: Node, path: Path_, reader: Reader) -> Any:
     if not isinstance(node, MappingNode):
         return None
-    if all(getattr(key, "value", "") != "default" for key, _ in node.value):
+    if all(getattr(key, "value", "") != "default" or is_null(value) for key, value in node.value):
         return missing_key("default", node, path, reader, rule="P10")
     own = {"default": str, "generated": Instances.__annotations__["generated"]}
     return _with_default(node, path, reader, Instances, Instance, "named", own)
@@ -250,7 +263,7 @@ def _with_default(
     values: dict[str, Any] = {}
     entries: dict[str, Any] = {}
     failed = False
-    for name, _, child in keyed_pairs(node, path, reader):
+    for name, (_, child) in keyed_pairs(node, path, reader).items():
         if name.startswith("x-"):
             continue
         if name in own:
@@ -287,3 +300,7 @@ FINISHERS |= {
 }
 
 FIELD_CONVERTERS[(Runtime, "surfaces")] = _attachments
+
+# `X-...` is what half of all HTTP headers are called, so here the prefix says nothing.
+for _owner in (SurfaceReadiness, Probe, ServiceReadiness, RuntimeReadiness):
+    FIELD_CONVERTERS[(_owner, "headers")] = mapping_of(None, converter_of(str), keeps_x=True)

@@ -73,3 +73,5 @@ class Contract(Struct, frozen=True, kw_only=True):
 
 LATER_LAYERS = ("artifacts", "governance", "resource_bindings", "effect_definitions", "secret_requirements")
 """Top-level keys of later layers: accepted, kept, not interpreted (contract specification 20)."""
+LATER_TASK_LAYERS = ("runtime_boundary", "requires_artifacts", "replay_inputs", "witnessed_observations")
+LATER_WORKFLOW_LAYERS = ("runtime_boundary", "proof")

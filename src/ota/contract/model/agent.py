@@ -68,7 +68,7 @@ class ExtensionActivation(Struct, frozen=True, kw_only=True):
 class Extension(Struct, frozen=True, kw_only=True):
     kind: Literal["check_provider", "export_provider", "backend_provider"]
     command: str
-    api_version: int
+    api_version: int = 1
     description: str | None = None
     activation: ExtensionActivation | None = None
     config: Mapping[str, OpenValue] = {}

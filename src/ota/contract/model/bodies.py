@@ -207,7 +207,7 @@ class EnsureDirectory(Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
 class EnsureVirtualenv(Struct, frozen=True, kw_only=True, tag_field="kind", tag="ensure_virtualenv"):
     path: str
-    provider: Literal["uv"]
+    provider: Literal["uv"] = "uv"
     python: str | None = None
 
 

@@ -12,7 +12,7 @@ from ota.contract.model.scalars import Fulfillment, NumberText, OpenValue, Plane
 
 
 class ToolchainFulfillment(Struct, frozen=True, kw_only=True):
-    """Flat `fulfillment: run` reads as `{mode: run}` with `is_flat`, which draws W14."""
+    """Flat `fulfillment: run` reads as `{mode: run}`."""
 
     source: str | None = None
     mode: Fulfillment = "none"
