@@ -8,6 +8,7 @@ Source: contract specification appendix A.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import TypeVar, cast
 
 from msgspec import Struct
 
@@ -22,6 +23,8 @@ from ota.contract.model.scalars import Plane
 from ota.contract.model.tasks import Task
 from ota.contract.planes import Planes, runtime_on, runtimes_of
 from ota.errors import Severity
+
+T = TypeVar("T")
 
 FieldPath = tuple[str | int, ...]
 
@@ -62,6 +65,7 @@ class Subject:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self._comparisons_left = 20_000
+        self._facts: dict[Callable[[Subject], object], object] = {}
 
     @cached_property
     def planes(self) -> Planes:
@@ -70,8 +74,17 @@ class Subject:
 
     def tasks(self) -> Iterator[tuple[str, Task, FieldPath]]:
         """Every task with its field path, in key order."""
-        for name, task in sorted(self.contract.tasks.items()):
-            yield name, task, ("tasks", name)
+        return iter(self._tasks)
+
+    @cached_property
+    def _tasks(self) -> tuple[tuple[str, Task, FieldPath], ...]:
+        return tuple((name, task, ("tasks", name)) for name, task in sorted(self.contract.tasks.items()))
+
+    def once(self, fact: Callable[["Subject"], T]) -> T:
+        """A fact that several rules of one area ask for, computed on first use."""
+        if fact not in self._facts:
+            self._facts[fact] = fact(self)
+        return cast(T, self._facts[fact])
 
     @cached_property
     def service_runtimes(self) -> tuple[ServiceRuntime, ...]:
@@ -104,6 +117,12 @@ class Subject:
     def checks(self) -> Mapping[str, Check]:
         """Checks by name; the first of a name wins."""
         return {check.name: check for check in reversed(self.contract.checks)}
+
+    @cached_property
+    def compose_projects(self) -> frozenset[str]:
+        """Names of Compose managers: what a context attaches to."""
+        managers = (service.manager for service in self.contract.services.values())
+        return frozenset(each.name for each in managers if each and each.kind == "compose" and each.name)
 
     @cached_property
     def graph(self) -> TaskGraph:
