@@ -6,9 +6,15 @@
 from collections.abc import Iterator
 
 from ota.contract.model import Contract
+from ota.contract.rules import execution, extensions, root, shared_backends
 from ota.contract.rules.base import Rule, Subject, Violation
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (
+    *root.RULES,
+    *execution.RULES,
+    *shared_backends.RULES,
+    *extensions.RULES,
+)
 
 
 def violations(contract: Contract) -> Iterator[Violation]:

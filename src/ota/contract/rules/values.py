@@ -46,7 +46,7 @@ def owner_of(path: FieldPath) -> tuple[str, FieldPath]:
 
 
 def said(path: FieldPath, problem: str) -> str:
-    """A summary: owner, field below it, what is wrong: ``task `dev`: `timeout` must be greater than zero``."""
+    """Owner, field below it, what is wrong: ``task `dev`: `timeout` must be greater than zero``."""
     owner, field = owner_of(path)
     return f"{owner}: `{dotted(field)}` {problem}" if field else f"{owner} {problem}"
 
