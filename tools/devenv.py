@@ -1,7 +1,8 @@
 """Brings `.venv` to what `requirements/dev.lock` says: the tools that check and test this project.
 
-They live apart from ota's own environment, because what is installed beside ota costs it start-up time (msgspec,
-for one, imports `typing_extensions` when it finds it). An existing `.venv` is brought up to date, never removed.
+They live apart from ota's own environment, because what is installed beside ota costs it start-up time
+(msgspec, for one, imports `typing_extensions` when it finds it). An existing `.venv` is brought up to date,
+never removed.
 """
 
 import os
