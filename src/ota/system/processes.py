@@ -33,7 +33,7 @@ _LOOK_AGAIN_S = 0.03
 _STOPPED_STATES = "Tt"
 
 Sent = Literal["sent", "gone", "refused"]
-By = Literal["term", "kill"]
+By = Literal["itself", "term", "kill"]
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -46,12 +46,13 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """One process that had to be ended."""
+    """One process that was there and should not be."""
 
     identity: Identity
     command: str
     """Its command line; may hold secrets, mask it before showing it."""
     by: By
+    """The last signal it needed; `itself` when it followed another one before its own came."""
 
 
 class EndRecord(Struct, frozen=True, kw_only=True):
@@ -263,6 +264,7 @@ class _Ending:
     def _signal(self, identity: Identity, number: int, by: By) -> None:
         command = self._seen[identity].command if identity in self._seen else observe_command(identity.pid)
         if send_signal(identity, number) == "gone":
+            self._seen.setdefault(identity, Ended(identity=identity, command=command, by="itself"))
             return
         self._seen[identity] = Ended(identity=identity, command=command, by=by)
         wake_if_stopped(identity)
