@@ -65,7 +65,7 @@ class Subject:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self._comparisons_left = 20_000
-        self._facts: dict[Callable[[Subject], object], object] = {}
+        self._collected: dict[object, tuple[object, ...]] = {}
 
     @cached_property
     def planes(self) -> Planes:
@@ -80,11 +80,11 @@ class Subject:
     def _tasks(self) -> tuple[tuple[str, Task, FieldPath], ...]:
         return tuple((name, task, ("tasks", name)) for name, task in sorted(self.contract.tasks.items()))
 
-    def once(self, fact: Callable[["Subject"], T]) -> T:
-        """A fact that several rules of one area ask for, computed on first use."""
-        if fact not in self._facts:
-            self._facts[fact] = fact(self)
-        return cast(T, self._facts[fact])
+    def collected(self, facts: Callable[["Subject"], Iterable[T]]) -> tuple[T, ...]:
+        """What a walk finds, for walks that several rules of one area share: walked on first use."""
+        if facts not in self._collected:
+            self._collected[facts] = tuple(facts(self))
+        return cast("tuple[T, ...]", self._collected[facts])
 
     @cached_property
     def service_runtimes(self) -> tuple[ServiceRuntime, ...]:

@@ -42,14 +42,10 @@ class Holder(Struct, frozen=True, kw_only=True):
 
 def holders(subject: Subject) -> tuple[Holder, ...]:
     """Every record that may state a body, task by task."""
-    return subject.once(_holders)
+    return subject.collected(_holders)
 
 
-def _holders(subject: Subject) -> tuple[Holder, ...]:
-    return tuple(_walk(subject))
-
-
-def _walk(subject: Subject) -> Iterator[Holder]:
+def _holders(subject: Subject) -> Iterator[Holder]:
     for name, task, path in subject.tasks():
         modes = task.execution.modes if task.execution is not None else {}
         own = {plane for plane, branch in modes.items() if stated_bodies(branch, BRANCH_BODY_KEYS)}
@@ -65,14 +61,10 @@ def _walk(subject: Subject) -> Iterator[Holder]:
 
 def compose_bodies(subject: Subject) -> tuple[tuple[Holder, FieldPath, ComposeBody], ...]:
     """Every finite Compose lane."""
-    return subject.once(_compose_bodies)
+    return subject.collected(_compose_bodies)
 
 
-def _compose_bodies(subject: Subject) -> tuple[tuple[Holder, FieldPath, ComposeBody], ...]:
-    return tuple(_find_compose_bodies(subject))
-
-
-def _find_compose_bodies(subject: Subject) -> Iterator[tuple[Holder, FieldPath, ComposeBody]]:
+def _compose_bodies(subject: Subject) -> Iterator[tuple[Holder, FieldPath, ComposeBody]]:
     for holder in holders(subject):
         if holder.record.compose is not None:
             yield holder, (*holder.path, "compose"), holder.record.compose
@@ -80,14 +72,10 @@ def _find_compose_bodies(subject: Subject) -> Iterator[tuple[Holder, FieldPath, 
 
 def prepare_bodies(subject: Subject) -> tuple[tuple[Holder, FieldPath, Prepare], ...]:
     """Every prepare body."""
-    return subject.once(_prepare_bodies)
+    return subject.collected(_prepare_bodies)
 
 
-def _prepare_bodies(subject: Subject) -> tuple[tuple[Holder, FieldPath, Prepare], ...]:
-    return tuple(_find_prepare_bodies(subject))
-
-
-def _find_prepare_bodies(subject: Subject) -> Iterator[tuple[Holder, FieldPath, Prepare]]:
+def _prepare_bodies(subject: Subject) -> Iterator[tuple[Holder, FieldPath, Prepare]]:
     for holder in holders(subject):
         record = holder.record
         if not isinstance(record, Variant) and record.prepare is not None:
@@ -118,14 +106,10 @@ def task_actions(subject: Subject) -> Iterator[tuple[FieldPath, Action]]:
 
 def single_actions(subject: Subject) -> tuple[tuple[FieldPath, SingleAction], ...]:
     """Every single action step, bundles and sequences opened."""
-    return subject.once(_single_actions)
+    return subject.collected(_single_actions)
 
 
-def _single_actions(subject: Subject) -> tuple[tuple[FieldPath, SingleAction], ...]:
-    return tuple(_find_single_actions(subject))
-
-
-def _find_single_actions(subject: Subject) -> Iterator[tuple[FieldPath, SingleAction]]:
+def _single_actions(subject: Subject) -> Iterator[tuple[FieldPath, SingleAction]]:
     for path, action in task_actions(subject):
         if isinstance(action, EnsureBundle):
             for index, step in enumerate(action.steps):
