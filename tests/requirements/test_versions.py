@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ota.requirements import versions
 from ota.requirements.versions import VersionError, accepts, parse_requirement
-from requirements.outputs import OUTPUTS, Output
+from support.version_outputs import OUTPUTS, Output
 
 parts = st.lists(st.integers(min_value=0, max_value=40), min_size=1, max_size=4)
 operators = st.sampled_from(["", "=", "==", ">=", ">", "<=", "<", "^", "~"])
