@@ -6,7 +6,19 @@
 from collections.abc import Iterator
 
 from ota.contract.model import Contract
-from ota.contract.rules import execution, extensions, root, shared_backends
+from ota.contract.rules import (
+    checks,
+    env,
+    execution,
+    extensions,
+    native,
+    probes,
+    requirements,
+    root,
+    services,
+    shared_backends,
+    surfaces,
+)
 from ota.contract.rules.base import Rule, Subject, Violation
 
 RULES: tuple[Rule, ...] = (
@@ -14,6 +26,13 @@ RULES: tuple[Rule, ...] = (
     *execution.RULES,
     *shared_backends.RULES,
     *extensions.RULES,
+    *requirements.RULES,
+    *native.RULES,
+    *env.RULES,
+    *probes.RULES,
+    *surfaces.RULES,
+    *services.RULES,
+    *checks.RULES,
 )
 
 
