@@ -12,8 +12,12 @@ from msgspec import Struct
 
 from ota.contract.model.env import EnvSource, EnvVar
 
+PASSWORD_MARK = "\x00password\x00"
+"""Stands in a bound URL for a password that is looked up later; no real value can hold a NUL."""
+
 LayerName = Literal[
     "cache_fallback",
+    "adapter",
     "profile_env_file",
     "profile",
     "env_file",
@@ -36,6 +40,8 @@ class EnvLayer(Struct, frozen=True, kw_only=True):
     """Repository-relative dotenv path; missing or broken refuses the task."""
     field: tuple[str | int, ...] = ()
     """Where the layer stands in the contract."""
+    passwords: Mapping[str, str] = {}
+    """Variable to the secret whose value, percent-encoded, takes the place of `PASSWORD_MARK` in it."""
 
 
 class EnvLayers(Struct, frozen=True, kw_only=True):

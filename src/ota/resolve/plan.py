@@ -14,7 +14,15 @@ from msgspec import Struct
 
 from ota.contract.model.bodies import Action, ComposeBody, LaunchCompose, LaunchContainer, Prepare
 from ota.contract.model.requirements import Acquisition
-from ota.contract.model.scalars import ActivationMode, AddressView, HttpMethod, Lifecycle, Plane, Protocol
+from ota.contract.model.scalars import (
+    ActivationMode,
+    AddressView,
+    Fulfillment,
+    HttpMethod,
+    Lifecycle,
+    Plane,
+    Protocol,
+)
 from ota.contract.planes import LifecycleSource, PlaneSource
 from ota.env.layers import EnvLayers
 from ota.errors import Finding
@@ -70,6 +78,8 @@ class ContextPlan(Struct, frozen=True, kw_only=True):
     container: ContainerPlan | None = None
     remote: RemotePlan | None = None
     shared_backend: str | None = None
+    fulfillment: Fulfillment | None = None
+    """What the context declares; None means `none` (D32)."""
 
 
 # --- what ----------------------------------------------------------------------------------------
@@ -259,6 +269,8 @@ class TaskPlan(Struct, frozen=True, kw_only=True):
     native_prerequisites: tuple[str, ...] = ()
     required_checks: tuple[str, ...] = ()
     internal: bool = False
+    variant_os: str | None = None
+    """The OS variant in effect, when one matched."""
     notes: tuple[str, ...] = ()
     refusals: tuple[Finding, ...] = ()
 

@@ -1,0 +1,237 @@
+"""The declared env layers of a task, lowest precedence first. Nothing is looked up here.
+
+Source: contract specification 9.3, 9.4, 15.8, 16 (instances), B.2; runtime specification 3.3;
+decision D18.
+"""
+
+from collections.abc import Mapping
+
+from ota.contract.model.env import EnvSource
+from ota.contract.model.tasks import AdapterInputs, AdapterOverlay, EnvBinding, FromService
+from ota.contract.model.workflows import Instance
+from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, LayerName
+from ota.resolve.plan import bracketed
+from ota.resolve.scope import Scope, TaskScope, instance_of
+
+_CACHES = {
+    ".m2": ("MAVEN_OPTS", "-Dmaven.repo.local={path}/repository"),
+    ".nuget/packages": ("NUGET_PACKAGES", "{path}"),
+    ".npm": ("NPM_CONFIG_CACHE", "{path}"),
+    ".pnpm-store": ("PNPM_STORE_DIR", "{path}"),
+    ".gradle": ("GRADLE_USER_HOME", "{path}"),
+    ".pip-cache": ("PIP_CACHE_DIR", "{path}"),
+    ".pypoetry-cache": ("POETRY_CACHE_DIR", "{path}"),
+}
+
+
+def contract_layers(scope: Scope) -> EnvLayers:
+    """The contract's own variables and sources, with the profile of the workflow in effect."""
+    return _layers(scope, tuple(_profile_layers(scope)), required=())
+
+
+def task_layers(ts: TaskScope, required: tuple[str, ...]) -> EnvLayers:
+    """Everything one task's environment is made of."""
+    scope, task = ts.scope, ts.task
+    layers: list[EnvLayer] = [
+        EnvLayer(name="cache_fallback", values=_cache_fallbacks(ts), field=("execution",)),
+        EnvLayer(name="adapter", values=_adapter_values(ts), field=(*ts.field, "adapter_inputs")),
+        *_profile_layers(scope),
+        *_files("env_file", task.env_files, (*ts.field, "env_files")),
+    ]
+    if ts.variant is not None:
+        index, variant = ts.variant
+        layers += _files("env_file", variant.env_files, (*ts.field, "variants", index, "env_files"))
+    if ts.branch is not None:
+        layers += _files("branch_env_file", ts.branch.env_files, (*ts.branch_field, "env_files"))
+    context_field = ("execution", "contexts", ts.choice.name or "", "env")
+    layers.append(EnvLayer(name="context", values=ts.choice.context.env, field=context_field))
+    layers.append(_values(ts, "task", ts.field, task.env, task.env_bindings))
+    if ts.variant is not None:
+        index, variant = ts.variant
+        field = (*ts.field, "variants", index)
+        layers.append(_values(ts, "variant", field, variant.env, variant.env_bindings))
+    if ts.branch is not None:
+        layers.append(_values(ts, "branch", ts.branch_field, ts.branch.env, ts.branch.env_bindings))
+    layers += _instance_layers(ts)
+    kept = tuple(layer for layer in layers if layer.values or layer.file is not None)
+    return _layers(scope, kept, required=required)
+
+
+def _layers(scope: Scope, overlay: tuple[EnvLayer, ...], *, required: tuple[str, ...]) -> EnvLayers:
+    env = scope.contract.env
+    profile = scope.profile
+    path = env.vars.get("PATH")
+    sources: tuple[EnvSource, ...] = (*(profile.sources if profile is not None else ()), *env.sources)
+    return EnvLayers(
+        variables=env.vars,
+        sources=sources,
+        overlay=overlay,
+        required=required,
+        prepend_path=path.prepend if path is not None else (),
+        append_path=path.append if path is not None else (),
+    )
+
+
+def _files(name: LayerName, files: tuple[str, ...], field: tuple[str | int, ...]) -> list[EnvLayer]:
+    return [EnvLayer(name=name, file=file, field=(*field, index)) for index, file in enumerate(files)]
+
+
+def _profile_layers(scope: Scope) -> list[EnvLayer]:
+    profile = scope.profile
+    if profile is None:
+        return []
+    field = ("env", "profiles", scope.selection.profile_name or "")
+    return [
+        *_files("profile_env_file", profile.env_files, (*field, "env_files")),
+        EnvLayer(name="profile", values=profile.env, field=(*field, "env")),
+    ]
+
+
+def _values(
+    ts: TaskScope,
+    name: LayerName,
+    field: tuple[str | int, ...],
+    env: Mapping[str, str],
+    bindings: Mapping[str, EnvBinding],
+) -> EnvLayer:
+    """Literal values and bindings declared at the same level."""
+    values = dict(env)
+    passwords: dict[str, str] = {}
+    for variable, binding in bindings.items():
+        bound = bound_value(ts, binding.from_service)
+        if bound is None:
+            continue
+        values[variable] = bound
+        if binding.from_service.password_env is not None:
+            passwords[variable] = binding.from_service.password_env
+    return EnvLayer(name=name, values=values, field=(*field, "env"), passwords=passwords)
+
+
+# --- bindings ------------------------------------------------------------------------------------
+
+
+def bound_value(ts: TaskScope, binding: FromService) -> str | None:
+    """The declared endpoint of a service as the binding wants it spelled; None when there is none."""
+    service = ts.scope.contract.services.get(binding.service)
+    if service is None:
+        return None
+    views = (binding.view,) if binding.view is not None else (ts.choice.name, "host")
+    for view in views:
+        for name, endpoint in service.endpoints.items():
+            if binding.endpoint not in (None, name) or (endpoint.context or name) != view:
+                continue
+            return _spelled(binding, endpoint.address, endpoint.port)
+    return None
+
+
+def _spelled(binding: FromService, address: str, port: int) -> str:
+    match binding.format:
+        case "host":
+            return address
+        case "port":
+            return str(port)
+        case "host_port":
+            return f"{bracketed(address)}:{port}"
+        case "url":
+            from urllib.parse import quote
+
+            user = quote(binding.username, safe="") if binding.username is not None else ""
+            if binding.password is not None:
+                user += f":{quote(binding.password, safe='')}"
+            elif binding.password_env is not None:
+                user += f":{PASSWORD_MARK}"
+            at = "@" if user else ""
+            tail = f"/{quote(binding.database, safe='')}" if binding.database is not None else ""
+            return f"{binding.scheme or 'http'}://{user}{at}{bracketed(address)}:{port}{tail}"
+
+
+# --- caches, adapters, instances -----------------------------------------------------------------
+
+
+def _cache_fallbacks(ts: TaskScope) -> dict[str, str]:
+    attachments = ts.choice.context.attachments
+    if ts.choice.plane != "container" or attachments is None:
+        return {}
+    found: dict[str, str] = {}
+    for isolated in attachments.isolated_paths or ():
+        path = "/".join(part for part in isolated.replace("\\", "/").split("/") if part not in ("", "."))
+        if path in _CACHES:
+            name, shape = _CACHES[path]
+            found[name] = shape.format(path=f"/workspace/{path}")
+    return found
+
+
+def _adapter_values(ts: TaskScope) -> dict[str, str]:
+    """`COMPOSE_*` and `BUILDX_BAKE_FILE` as the adapters' own tools read them."""
+    compose = _family(ts, "compose")
+    bake = _family(ts, "bake")
+    separator = ";" if ts.target_os == "windows" else ":"
+    projected = {
+        "COMPOSE_ENV_FILES": ",".join(compose.env_files or ()),
+        "COMPOSE_FILE": separator.join(compose.files or ()),
+        "COMPOSE_PROFILES": ",".join(compose.profiles or ()),
+        "COMPOSE_PROJECT_NAME": compose.project_name or "",
+        "BUILDX_BAKE_FILE": separator.join(bake.files or ()),
+    }
+    return {name: value for name, value in projected.items() if value}
+
+
+def _family(ts: TaskScope, family: str) -> AdapterOverlay:
+    """Workflow lists first, then the task's, the variant's and the mode's; a later scalar wins."""
+    workflow = ts.scope.selection.workflow
+    stated: list[AdapterInputs | None] = []
+    if workflow is not None:
+        stated.append(workflow.env.adapter_inputs if workflow.env is not None else None)
+        stated.append(workflow.adapter_inputs)
+    stated.append(ts.task.adapter_inputs)
+    stated.append(ts.variant[1].adapter_inputs if ts.variant is not None else None)
+    stated.append(ts.branch.adapter_inputs if ts.branch is not None else None)
+    overlays = [overlay for each in stated if each is not None for overlay in _overlays(each, family)]
+    if family == "compose" and workflow is not None and workflow.env is not None:
+        legacy = AdapterOverlay(
+            files=workflow.env.compose_files, project_name=workflow.env.compose_project_name
+        )
+        overlays.insert(0, legacy)
+    return AdapterOverlay(
+        env_files=tuple(file for each in overlays for file in each.env_files or ()),
+        files=tuple(file for each in overlays for file in each.files or ()),
+        profiles=tuple(profile for each in overlays for profile in each.profiles or ()),
+        project_name=next((each.project_name for each in reversed(overlays) if each.project_name), None),
+    )
+
+
+def _overlays(inputs: AdapterInputs, family: str) -> list[AdapterOverlay]:
+    alias: AdapterOverlay | None = getattr(inputs, family)
+    stated = [inputs.overlays[family]] if family in inputs.overlays else []
+    return [*([alias] if alias is not None else []), *stated]
+
+
+def _instance_layers(ts: TaskScope) -> list[EnvLayer]:
+    """Env of the selected workflow instance, its own variables written out."""
+    selection = ts.scope.selection
+    if selection.workflow is None or selection.instance_name is None:
+        return []
+    found = instance_of(selection.workflow, selection.instance_name)
+    if found is None:
+        return []
+    instance, index = found
+    field = ("workflows", selection.name or "", "instances", selection.instance_name)
+    own = instance.tasks.get(ts.name)
+    names = {"OTA_WORKFLOW_INSTANCE": selection.instance_name}
+    if index is not None:
+        names["OTA_WORKFLOW_INSTANCE_INDEX"] = str(index)
+    layers = [EnvLayer(name="instance", values=_written_out(instance, names), field=(*field, "env"))]
+    if own is not None:
+        values = {name: _with_names(value, names) for name, value in own.env.items()}
+        layers.append(EnvLayer(name="instance_task", values=values, field=(*field, "tasks", ts.name, "env")))
+    return layers
+
+
+def _written_out(instance: Instance, names: Mapping[str, str]) -> dict[str, str]:
+    return {name: _with_names(value, names) for name, value in instance.env.items()}
+
+
+def _with_names(value: str, names: Mapping[str, str]) -> str:
+    for name, text in names.items():
+        value = value.replace(f"${{{name}}}", text)
+    return value

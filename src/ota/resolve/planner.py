@@ -1,0 +1,363 @@
+"""From a valid contract and one request to the plan: which tasks, in which order, each fully decided.
+
+Owns the walk over dependencies, aggregate members and hooks, and the assembly of one task's plan.
+What a task's plane, body, listeners, env and requirements are is decided by the neighbours. Every
+walk is a loop: a chain of ten thousand tasks is as good as one of ten.
+
+Source: contract specification 11.4, 15.12; runtime specification 1.3 to 1.7; commands specification
+2.1 to 2.4.
+"""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from ota.contract.agent_safety import AgentSafety
+from ota.contract.grammar import nearest
+from ota.contract.graph import TaskGraph
+from ota.contract.load import Loaded
+from ota.contract.model.scalars import Plane
+from ota.contract.model.tasks import Task
+from ota.contract.planes import ContextChoice, Planes, PlaneSource
+from ota.errors import Finding, PlanError
+from ota.resolve.bodies import body_refusals, plan_body
+from ota.resolve.boundary import boundary_refusals, plan_context
+from ota.resolve.env_layers import task_layers
+from ota.resolve.inputs import resolve_inputs, with_target_values
+from ota.resolve.listening import host_port_refusals, plan_runtime
+from ota.resolve.plan import Plan, Relation, Request, StepPlan, TaskPlan
+from ota.resolve.requirement_sets import is_scoped, requirement_set
+from ota.resolve.scope import Scope, Selection, TaskScope, select_workflow, workflow_tasks
+from ota.resolve.targets import input_values, plan_targets, target_refusals
+from ota.system.host import HostFacts
+
+STEP_LIMIT = 100_000
+"""Hooks may run again and again; beyond this many steps a contract cannot mean what it says."""
+
+_HOOK_LISTS: tuple[Relation, ...] = ("after_success", "after_failure", "after_always")
+
+
+def plan_run(loaded: Loaded, request: Request, host: HostFacts) -> Plan:
+    """Everything `ota run <task>` would do; refusals are data in it.
+
+    Raises:
+        PlanError: no plan can be written down: unknown task or workflow, or an endless graph.
+    """
+    requested = request.task
+    if requested is None or requested not in loaded.contract.tasks:
+        raise PlanError(unknown_task(loaded, requested))
+    scope = Scope(loaded, request, host)
+    # Without `--workflow` the baseline counts only for tasks that belong to it.
+    selection = select_workflow(loaded, request.workflow)
+    if request.workflow is not None or _belongs(scope, selection):
+        scope.selection = selection
+    walk = _Walk(scope)
+    drafts = walk.from_task(requested)
+    closure_is_scoped = any(is_scoped(draft.ts) for draft in drafts)
+    steps = {draft.id: _step(draft, closure_is_scoped) for draft in drafts}
+    return Plan(
+        request=request,
+        root=loaded.root,
+        contract_shown=loaded.shown,
+        steps=steps,
+        requested=requested,
+        workflow=scope.selection.name,
+        skipped_dependencies=walk.skipped,
+        secrets=tuple(name for name, var in loaded.contract.env.vars.items() if var.secret),
+        warnings=loaded.warnings,
+    )
+
+
+def _belongs(scope: Scope, selection: Selection) -> bool:
+    """Whether the requested task is one a workflow runs, itself or through its graph."""
+    if selection.workflow is None:
+        return False
+    return scope.request.task in TaskGraph(scope.contract.tasks).closure(workflow_tasks(selection.workflow))
+
+
+def unknown_task(loaded: Loaded, name: str | None) -> Finding:
+    """No such task, with the name that was probably meant."""
+    declared = loaded.contract.tasks
+    visible = [each for each, task in declared.items() if not task.internal]
+    close = nearest(name, declared) if name is not None else None
+    why = (
+        f"did you mean `{close}`?"
+        if close
+        else (f"{loaded.shown} declares " + (f"{len(visible)} tasks" if visible else "no tasks"))
+    )
+    return Finding(
+        code="OTA_TASK_UNKNOWN",
+        summary=f"unknown task `{name}`" if name is not None else "no task was named",
+        why=why,
+        next="ota tasks --use",
+        place=loaded.tree.place(("tasks",)),
+        category="execution",
+        title="Operation failed",
+    )
+
+
+# --- the walk ------------------------------------------------------------------------------------
+
+
+class _Draft:
+    """One node of the execution while it is being ordered."""
+
+    def __init__(self, ts: TaskScope, id_: str, parent: str | None, generation: int) -> None:
+        self.ts = ts
+        self.id = id_
+        self.parent = parent
+        self.generation = generation
+        self.links: dict[Relation, list[str]] = {}
+        self.before: Iterator[tuple[Relation, str]] = iter(())
+        self.after: Iterator[tuple[Relation, str]] = iter(())
+        self.is_placed = False
+        self.is_done = False
+
+
+class _Walk:
+    """Depth first, declared order: what runs before a task, the task, then its hooks."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.skipped: tuple[str, ...] = ()
+        self.drafts: dict[tuple[str, int], _Draft] = {}
+        self.order: list[_Draft] = []
+        self.generations = 0
+
+    def from_task(self, name: str) -> list[_Draft]:
+        """Every step that running this task means, in execution order."""
+        asked = self.scope.request
+        choice = self.scope.planes.choose(
+            self.scope.contract.tasks[name], asked=asked.mode, asked_lifecycle=asked.lifecycle
+        )
+        stack = [self._open(name, "requested", None, 0, choice)]
+        while stack:
+            draft = stack[-1]
+            opened = self._advance(draft)
+            if opened is not None:
+                stack.append(opened)
+            elif draft.is_done:
+                stack.pop()
+        return self.order
+
+    def _advance(self, draft: _Draft) -> _Draft | None:
+        """One move of a draft; the child it opened, if any."""
+        if not draft.is_placed:
+            for relation, name in draft.before:
+                child = self.drafts.get((name, draft.generation))
+                if child is None:
+                    return self._child(draft, relation, name, draft.generation)
+                self._link(draft, relation, child)
+            draft.is_placed = True
+            self.order.append(draft)
+            return None
+        for relation, name in draft.after:
+            generation = draft.generation
+            if (name, generation) in self.drafts:
+                self.generations += 1
+                generation = self.generations
+            return self._child(draft, relation, name, generation)
+        draft.is_done = True
+        return None
+
+    def _child(self, parent: _Draft, relation: Relation, name: str, generation: int) -> _Draft:
+        task = self.scope.contract.tasks[name]
+        if relation in _HOOK_LISTS:
+            choice = self.scope.planes.choose(task)
+        else:
+            choice = choose_dependency(self.scope.planes, task, parent.ts, self.scope.request)
+        child = self._open(name, relation, parent.ts.name, generation, choice)
+        parent.links.setdefault(relation, []).append(child.id)
+        return child
+
+    def _link(self, parent: _Draft, relation: Relation, child: _Draft) -> None:
+        if not child.is_placed:
+            raise PlanError(self._endless(f"task `{child.ts.name}` waits for itself"))
+        ids = parent.links.setdefault(relation, [])
+        if child.id not in ids:
+            ids.append(child.id)
+
+    def _open(
+        self, name: str, relation: Relation, parent: str | None, generation: int, choice: ContextChoice
+    ) -> _Draft:
+        if len(self.drafts) >= STEP_LIMIT:
+            raise PlanError(self._endless(f"more than {STEP_LIMIT} steps"))
+        ts = TaskScope(self.scope, name, choice, relation)
+        draft = _Draft(ts, self._id(name, generation), parent, generation)
+        self.drafts[name, generation] = draft
+        dependencies = self._dependencies(ts)
+        members = ts.task.aggregate.tasks if ts.task.aggregate is not None else ()
+        draft.before = iter(
+            [
+                *(("depends_on", each) for each in dependencies),
+                *(("aggregate_member", each) for each in members),
+            ]
+        )
+        hooks: list[tuple[Relation, str]] = []
+        for hook in _HOOK_LISTS:
+            hooks += [(hook, each) for each in getattr(ts.task, hook)]
+        draft.after = iter(hooks)
+        return draft
+
+    def _dependencies(self, ts: TaskScope) -> tuple[str, ...]:
+        declared = declared_dependencies(ts)
+        if ts.is_requested and self.scope.request.skip_deps:
+            self.skipped = declared
+            return ()
+        return declared
+
+    def _id(self, name: str, generation: int) -> str:
+        if generation == 0:
+            return name
+        spelled = f"{name}@{generation}"
+        while spelled in self.scope.contract.tasks:
+            spelled += "@"  # a task may really be called so
+        return spelled
+
+    def _endless(self, why: str) -> Finding:
+        return Finding(
+            code="OTA_PLAN_ENDLESS",
+            summary="the task graph has no end",
+            why=why,
+            next="remove one of the dependencies or hooks that lead back",
+            place=self.scope.place("tasks"),
+            category="execution",
+        )
+
+
+def declared_dependencies(ts: TaskScope) -> tuple[str, ...]:
+    """`depends_on` on this plane: a branch's list replaces the task's."""
+    if ts.branch is not None and ts.branch.depends_on is not None:
+        return ts.branch.depends_on
+    return ts.task.depends_on
+
+
+def choose_dependency(planes: Planes, task: Task, parent: TaskScope, request: Request) -> ContextChoice:
+    """A dependency keeps its parent's plane when it truthfully supports it, else it chooses its own.
+
+    A declared `default_mode` is the dependency's own word and beats the parent's plane, `--mode`
+    included (runtime specification 1.7, 25.4). `--lifecycle` is passed on; ports and memory never are.
+    """
+    lifecycle = request.lifecycle
+    own = planes.choose(task, asked_lifecycle=lifecycle)
+    execution = task.execution
+    if execution is not None and execution.default_mode is not None:
+        return own
+    is_aggregate = parent.task.aggregate is not None
+    inherited = request.mode if is_aggregate else parent.choice.plane
+    if inherited is None or inherited == own.plane:
+        return own
+    if execution is not None and execution.modes:
+        if inherited not in execution.modes:
+            return own
+    elif request.mode != inherited or not _is_unbound(planes, task, inherited):
+        return own
+    chosen = planes.choose(task, asked=inherited, asked_lifecycle=lifecycle)
+    return _with_source(chosen, "override" if is_aggregate else "inherited parent backend")
+
+
+def _is_unbound(planes: Planes, task: Task, plane: Plane) -> bool:
+    """Whether a task without branches leaves its plane to the operator, and the plane exists."""
+    if task.context is not None:
+        return False
+    named = planes.context_name(task, plane)
+    return plane == "native" or named is not None or planes.has_shorthand(plane)
+
+
+def _with_source(choice: ContextChoice, source: PlaneSource) -> ContextChoice:
+    return replace(choice, plane_source=source)
+
+
+# --- one task ------------------------------------------------------------------------------------
+
+
+def _step(draft: _Draft, closure_is_scoped: bool) -> StepPlan:
+    links = {relation: tuple(ids) for relation, ids in draft.links.items()}
+    return StepPlan(
+        id=draft.id,
+        task=_task(draft.ts, closure_is_scoped),
+        relation=draft.ts.relation,
+        parent=draft.parent,
+        generation=draft.generation,
+        depends_on=(*links.get("depends_on", ()), *links.get("aggregate_member", ())),
+        after_success=links.get("after_success", ()),
+        after_failure=links.get("after_failure", ()),
+        after_always=links.get("after_always", ()),
+    )
+
+
+def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
+    context = plan_context(ts)
+    body = plan_body(ts)
+    needs = requirement_set(ts, body, closure_is_scoped=closure_is_scoped)
+    given = resolve_inputs(ts)
+    targets = plan_targets(ts, given)
+    inputs = with_target_values(ts, given, input_values(targets, given))
+    task = ts.task
+    return TaskPlan(
+        name=ts.name,
+        context=context,
+        body=body,
+        runtime=plan_runtime(ts),
+        env=task_layers(ts, needs.env),
+        inputs=inputs.resolved,
+        targets=targets,
+        requires_services=task.requires_services,
+        when_checks=task.when.checks if task.when is not None else (),
+        requirements=needs.requirements,
+        native_prerequisites=needs.native,
+        required_checks=needs.checks,
+        internal=task.internal,
+        variant_os=ts.variant[1].when.os if ts.variant is not None else None,
+        notes=tuple(_notes(ts)),
+        refusals=(
+            *boundary_refusals(ts, context),
+            *body_refusals(ts),
+            *host_port_refusals(ts),
+            *inputs.refusals,
+            *target_refusals(ts, targets),
+            *_skip_refusals(ts),
+            *_agent_refusals(ts),
+        ),
+    )
+
+
+def _notes(ts: TaskScope) -> Iterator[str]:
+    if ts.is_requested and ts.task.internal:
+        yield f"task `{ts.name}` is marked internal"
+    if ts.is_requested and ts.choice.lifecycle_source == "override" and ts.choice.plane != "container":
+        yield f"lifecycle `{ts.choice.lifecycle}` is advisory in {ts.choice.plane} mode"
+    if ts.is_requested and ts.scope.request.skip_deps and declared_dependencies(ts):
+        skipped = ", ".join(f"`{name}`" for name in declared_dependencies(ts))
+        yield f"dependencies skipped by `--skip-deps`: {skipped}"
+
+
+def _skip_refusals(ts: TaskScope) -> Iterator[Finding]:
+    if not ts.is_requested or not ts.scope.request.skip_deps or declared_dependencies(ts):
+        return
+    yield Finding(
+        code="OTA_SKIP_DEPS_REFUSED",
+        summary=f"`--skip-deps` has nothing to skip for task `{ts.name}`",
+        why="the task declares no `depends_on`",
+        next=f"ota run {ts.name}",
+        place=ts.scope.place(*ts.field),
+        category="execution",
+    )
+
+
+def _agent_refusals(ts: TaskScope) -> Iterator[Finding]:
+    if not ts.is_requested or not ts.scope.request.agent:
+        return
+    reasons = AgentSafety(ts.scope.contract).reasons(ts.name)
+    if not reasons:
+        return
+    yield Finding(
+        code="OTA_AGENT_EXECUTION_REFUSED",
+        summary=f"an agent may not run task `{ts.name}`",
+        why="; ".join(reason.why for reason in reasons),
+        next=reasons[0].next,
+        place=ts.scope.place("tasks", reasons[0].task),
+        category="policy",
+        owner="agent_safety",
+        title="AGENT EXECUTION REFUSED",
+    )
