@@ -10,8 +10,8 @@ Looks at README.md, CONTRIBUTING.md, docs/**/*.md and examples/**:
       <!-- ota.yaml: OTA_V043 -->       refused with exactly this code (also put after `part`)
 
 * In fenced `console` blocks, each line `$ ota ...` or `$ ./ota ...` names an existing command, and each of
-  its flags is in that command's help. With `<!-- runs in examples/notes -->` above it, the block is really run
-  in a copy of that folder.
+  its flags is in that command's help. With `<!-- runs in examples/notes -->` above it, the block is really
+  run in a copy of that folder.
 * Every relative link leads to a file.
 * Every code in a table of docs/findings.md exists in the source; every code the source names is in a table.
 
