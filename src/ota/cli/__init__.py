@@ -1,1 +1,1 @@
-"""One module per command: parse flags, call one function, choose a renderer, map the outcome to an exit code."""
+"""Commands: parse flags, call one function, choose a renderer, map the outcome to an exit code."""

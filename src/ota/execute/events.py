@@ -29,6 +29,7 @@ FailureOrigin = Literal[
     "fulfillment",
     "environment",
     "admission",
+    "host_publication",
     "cleanup",
 ]
 

@@ -1,0 +1,5 @@
+"""`python -m ota`."""
+
+from ota.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,235 @@
+"""Every command of ota, as data. Help, dispatch and completion read this table.
+
+Source: commands specification 1.1 (order), 2 to 24.
+"""
+
+from ota.cli.flags import JSON, MEMBER, PATH, SELECTORS, WORKFLOW, Command, Flag, Positional
+
+_HOST_PORT = Flag(
+    name="--host-port",
+    metavar="PORT",
+    help="Publish the primary listener on this host port for one run (container execution)",
+)
+_MEMORY = Flag(name="--memory", metavar="SIZE", help="Container memory for this run, such as 512MiB or 2GiB")
+_DRY_RUN = Flag(name="--dry-run", help="Show what would happen and execute nothing")
+_SINGLE_MEMBER = Flag(
+    name="--member", metavar="NAME", help="Act on this member of a monorepo", completes="members"
+)
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="run",
+        summary="Run a task with everything it needs",
+        module="ota.cli.commands.run",
+        positionals=(
+            Positional(name="TASK", help="The task to run", is_required=True, completes="tasks"),
+            PATH,
+        ),
+        flags=(
+            *SELECTORS,
+            _HOST_PORT,
+            _MEMORY,
+            Flag(name="--skip-deps", help="Skip the task's own dependencies"),
+            Flag(name="--jobs", metavar="N", help="Run independent dependencies side by side, at most N"),
+            Flag(
+                name="--stream",
+                help="Show child output live, also without a terminal",
+                conflicts=("--dry-run", "--json"),
+            ),
+            Flag(
+                name="--log",
+                help="Keep stdout and stderr under .ota/state/logs/<run-id>/",
+                conflicts=("--dry-run",),
+            ),
+            Flag(name="--receipt", help="Print the full receipt after the output", conflicts=("--dry-run",)),
+            Flag(
+                name="--archive",
+                help="Keep the receipt under .ota/receipts/",
+                conflicts=("--dry-run",),
+            ),
+            Flag(
+                name="--dry-run",
+                help="Show what would happen and execute nothing",
+                conflicts=("--receipt", "--stream", "--log", "--archive"),
+            ),
+            Flag(
+                name="--json",
+                help="Print one JSON document on standard output; task output goes to standard error",
+                conflicts=("--stream",),
+            ),
+            Flag(name="--quiet", help="With --json: keep task output off standard error", needs="--json"),
+            MEMBER,
+            WORKFLOW,
+            Flag(name="--agent", help="Refuse unless the task and all it reaches are agent-safe"),
+        ),
+        takes_inputs=True,
+        details=(
+            "Order: the task, an optional PATH, ota's flags, then the task's own inputs.\n"
+            "Inputs are written `--name value` or `--name=value`; `--` starts them explicitly."
+        ),
+        examples=(
+            ("ota run test", "run a task of the contract found from here upwards"),
+            ("ota run dev --log", "run a service and keep its output on disk"),
+            ("ota run release --native -- --version 1.4.0", "choose the plane, then give an input"),
+            ("ota run build --dry-run --json", "preview for a program"),
+        ),
+    ),
+    Command(
+        name="validate",
+        summary="Check a contract without running anything",
+        module="ota.cli.commands.validate",
+        positionals=(PATH,),
+        flags=(JSON, _SINGLE_MEMBER),
+        examples=(
+            ("ota validate", "check the contract found from here upwards"),
+            ("ota validate services/api --json", "one JSON document for a program"),
+        ),
+    ),
+    Command(
+        name="tasks",
+        summary="List tasks, or the pieces of one workflow",
+        module="ota.cli.commands.tasks",
+        positionals=(PATH,),
+        flags=(
+            JSON,
+            Flag(name="--all", help="Include internal tasks"),
+            Flag(name="--use", help="Show the exact command for each task"),
+            Flag(name="--safe", help="Only agent-safe tasks", conflicts=("--unsafe",)),
+            Flag(name="--unsafe", help="Only tasks that are not agent-safe", conflicts=("--safe",)),
+            Flag(
+                name="--via",
+                metavar="PLANE",
+                choices=("native", "container", "remote"),
+                help="Only tasks runnable on this plane",
+            ),
+            WORKFLOW,
+            MEMBER,
+        ),
+        examples=(
+            ("ota tasks --use", "what to type for each task"),
+            ("ota tasks --all --json", "everything"),
+        ),
+    ),
+    Command(
+        name="workflows",
+        summary="List workflows and what they are made of",
+        module="ota.cli.commands.workflows",
+        positionals=(PATH,),
+        flags=(JSON, MEMBER),
+        examples=(("ota workflows", "list them"),),
+    ),
+    Command(
+        name="services",
+        summary="List declared services",
+        module="ota.cli.commands.services",
+        positionals=(PATH,),
+        flags=(JSON, MEMBER),
+        examples=(("ota services --json", "for a program"),),
+    ),
+    Command(
+        name="env",
+        summary="Show resolved environment values and where each comes from",
+        module="ota.cli.commands.env",
+        positionals=(PATH,),
+        flags=(
+            JSON,
+            Flag(name="--task", metavar="NAME", help="The env this task would get", completes="tasks"),
+            Flag(
+                name="--why",
+                metavar="NAME",
+                help="Explain one variable: the winner, what it shadows, file and line",
+            ),
+            WORKFLOW,
+            _SINGLE_MEMBER,
+        ),
+        examples=(
+            ("ota env", "the contract's variables"),
+            ("ota env --task dev --why DATABASE_URL", "where one value comes from"),
+        ),
+    ),
+    Command(
+        name="execution plan",
+        summary="Show where work would run, and why",
+        module="ota.cli.commands.execution_plan",
+        positionals=(PATH,),
+        flags=(
+            JSON,
+            *SELECTORS,
+            Flag(
+                name="--task", metavar="NAME", help="Plan this task instead of the default", completes="tasks"
+            ),
+            WORKFLOW,
+            _SINGLE_MEMBER,
+        ),
+        examples=(
+            ("ota execution plan", "the default path"),
+            ("ota execution plan --container --json", "what another plane would mean"),
+        ),
+    ),
+    Command(
+        name="execution topology",
+        summary="Show the declared topology, normalised",
+        module="ota.cli.commands.execution_topology",
+        positionals=(PATH,),
+        flags=(JSON, _SINGLE_MEMBER),
+        examples=(("ota execution topology --json", "for a program"),),
+    ),
+    Command(
+        name="receipt",
+        summary="Show archived receipts of runs",
+        module="ota.cli.commands.receipt",
+        positionals=(PATH,),
+        flags=(
+            JSON,
+            Flag(name="--history", help="List archived receipts, newest first"),
+            Flag(
+                name="--show",
+                metavar="ARCHIVE",
+                help="Show one archived receipt: latest, or a file",
+                completes="archives",
+                conflicts=("--history",),
+            ),
+        ),
+        examples=(("ota receipt", "the newest archived receipt"), ("ota receipt --history", "all of them")),
+    ),
+    Command(
+        name="schema",
+        summary="Print the JSON Schema of ota.yaml",
+        module="ota.cli.commands.schema",
+        flags=(
+            Flag(
+                name="--output",
+                metavar="FILE",
+                help="Write it to a file instead of standard output",
+                completes="files",
+            ),
+        ),
+        examples=(("ota schema --output .ota/ota.schema.json", "for an editor's YAML language server"),),
+    ),
+    Command(
+        name="completion",
+        summary="Set up shell completion",
+        module="ota.cli.commands.completion",
+        positionals=(Positional(name="SHELL", help="bash, zsh or fish; or `check`", completes="shells"),),
+        flags=(
+            Flag(
+                name="--setup",
+                help="Install completion for the shell",
+                conflicts=("--script", "--remove"),
+            ),
+            Flag(name="--script", help="Print the script", conflicts=("--setup", "--remove")),
+            Flag(name="--remove", help="Remove what --setup installed", conflicts=("--setup", "--script")),
+        ),
+        examples=(
+            ("ota completion bash", "print the script for bash"),
+            ("ota completion zsh --setup", "install it"),
+            ("ota completion check", "see whether it is installed"),
+        ),
+    ),
+    Command(
+        name="version",
+        summary="Show the version and the contract level",
+        module="ota.cli.commands.version",
+        flags=(JSON,),
+    ),
+)

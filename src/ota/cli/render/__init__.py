@@ -1,0 +1,1 @@
+"""Records and documents to text and JSON. Nothing here computes a fact."""

@@ -1,0 +1,19 @@
+"""One JSON document on one stream.
+
+Source: json-and-receipts specification 1.1.
+"""
+
+from typing import TextIO
+
+import msgspec
+
+
+def document_text(document: object) -> str:
+    """Two-space indent, UTF-8, one final newline."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def print_document(document: object, stream: TextIO) -> None:
+    """Write the document and nothing else."""
+    stream.write(document_text(document))
+    stream.flush()

@@ -1,0 +1,137 @@
+"""What is seen while a run happens: child output, step lines, planned and confirmed endpoints.
+
+Child bytes pass through unchanged; with several jobs whole lines carry their task's name. What
+ota itself says goes to standard error.
+
+Source: runtime specification 10.7, 20.1; commands specification 1.6, 2.5; decision D20.
+"""
+
+from contextlib import suppress
+from typing import BinaryIO, Literal, TextIO
+
+from ota.cli.render.style import Style, Tone
+from ota.execute.events import (
+    EndpointConfirmed,
+    EndpointPlanned,
+    Event,
+    ReadinessExhausted,
+    RunNote,
+    StepEnded,
+    StepStarted,
+    Waiting,
+)
+
+Stream = Literal["stdout", "stderr"]
+_LINE_LIMIT = 64 * 1024
+_PREFIX_TONES: tuple[Tone, ...] = ("key", "brand", "interrupted", "success", "warn")
+
+
+class LiveDisplay:
+    """Shows a run on the terminal, or nowhere but in its report."""
+
+    def __init__(
+        self,
+        *,
+        out: BinaryIO | None,
+        err: BinaryIO | None,
+        told: TextIO,
+        style: Style,
+        is_prefixed: bool,
+        shows_steps: bool,
+        shows_banners: bool,
+    ) -> None:
+        """`out` and `err` take child output, None keeps it off; `told` takes what ota says."""
+        self._sinks = {"stdout": out, "stderr": err}
+        self._told = told
+        self._style = style
+        self._is_prefixed = is_prefixed
+        self._shows_steps = shows_steps
+        self._shows_banners = shows_banners
+        self._partial: dict[tuple[str, Stream], bytes] = {}
+        self._tones: dict[str, Tone] = {}
+        self._is_mid_line = False
+        self._is_waiting_shown = False
+
+    def output(self, step: str, task: str, stream: Stream, data: bytes) -> None:
+        sink = self._sinks[stream]
+        if sink is None:
+            return
+        self._clear_waiting()
+        if self._is_prefixed:
+            self._write_lines(step, task, stream, data)
+            return
+        self._write(sink, data)
+        self._is_mid_line = not data.endswith(b"\n")
+
+    def event(self, event: Event) -> None:
+        match event:
+            case StepStarted(relation=relation, task=task, parent=parent) if self._shows_steps:
+                role = "" if relation == "requested" else f" ({relation} of {parent})"
+                self._say(self._style.paint(f"{'▸' if self._style.is_rich else '>'} {task}{role}", "strong"))
+            case StepEnded(step=step):
+                self._flush_lines(step)
+            case EndpointPlanned(endpoints=endpoints) if self._shows_banners and endpoints:
+                icon = "🦦 " if self._style.is_rich else ""
+                self._say(f"{icon}Endpoint (planned) {endpoints[0].text}")
+            case EndpointConfirmed(endpoint=endpoint) if self._shows_banners:
+                self._say(self._style.paint(f"External: {endpoint.text}", "success"))
+                if (endpoint.bind_address, endpoint.bind_port) != (endpoint.host_address, endpoint.host_port):
+                    scheme = "" if endpoint.protocol == "tcp" else f"{endpoint.protocol}://"
+                    self._say(f"Internal: {scheme}{endpoint.bind_address}:{endpoint.bind_port}")
+            case Waiting(text=text) if self._shows_banners:
+                self._say(self._style.paint(text, "skipped"))
+            case ReadinessExhausted(step=step, attempts=attempts):
+                self._say(
+                    self._style.paint(f"{step} was not ready after {attempts} attempts: stopping it", "error")
+                )
+            case RunNote(text=text, is_warning=True):
+                self._say(self._style.paint(f"Warning: {text}", "warn"))
+            case _:
+                pass
+
+    def _say(self, text: str) -> None:
+        self._clear_waiting()
+        if self._is_mid_line:
+            self._told.write("\n")
+            self._is_mid_line = False
+        with suppress(OSError, ValueError):
+            self._told.write(f"{text}\n")
+            self._told.flush()
+
+    def _clear_waiting(self) -> None:
+        self._is_waiting_shown = False
+
+    # -- lines of several tasks ------------------------------------------------------------------
+
+    def _write_lines(self, step: str, task: str, stream: Stream, data: bytes) -> None:
+        pending = self._partial.pop((step, stream), b"") + data
+        *lines, rest = pending.split(b"\n")
+        for line in lines:
+            self._write_line(task, stream, line)
+        if len(rest) > _LINE_LIMIT:
+            self._write_line(task, stream, rest)
+        elif rest:
+            self._partial[step, stream] = rest
+
+    def _flush_lines(self, step: str) -> None:
+        for stream in ("stdout", "stderr"):
+            rest = self._partial.pop((step, stream), b"")
+            if rest:
+                self._write_line(step, stream, rest)
+
+    def _write_line(self, task: str, stream: Stream, line: bytes) -> None:
+        sink = self._sinks[stream]
+        if sink is not None:
+            tone = self._tones.setdefault(task, _PREFIX_TONES[len(self._tones) % len(_PREFIX_TONES)])
+            prefix = self._style.paint(f"{task} | ", tone).encode()
+            self._write(sink, prefix + line + b"\n")
+
+    def _write(self, sink: BinaryIO, data: bytes) -> None:
+        """A reader that left does not stop the run."""
+        try:
+            sink.write(data)
+            sink.flush()
+        except OSError:
+            for name, known in self._sinks.items():
+                if known is sink:
+                    self._sinks[name] = None  # type: ignore[index]  # the keys are streams

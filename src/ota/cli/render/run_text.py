@@ -1,0 +1,164 @@
+"""The text of a finished run: failure block, output excerpt, summary, receipt, next.
+
+Source: commands specification 1.8, 2.5, 2.10.
+"""
+
+from ota.cli.render.style import Style, Tone
+from ota.evidence.fold import RunFacts, StepFacts
+from ota.evidence.receipt import next_actions
+from ota.evidence.summary import Row
+from ota.execute.events import Failure
+from ota.execute.output import Excerpt
+from ota.resolve.plan import Plan
+
+FAILED_EXCERPT_LINES = 60
+EXCERPT_LINES = 20
+_LABEL_WIDTH = 12
+
+_TONES: dict[str, Tone] = {
+    "success": "success",
+    "failed": "error",
+    "blocked": "warn",
+    "interrupted": "interrupted",
+    "skipped": "skipped",
+}
+
+
+def failure_block(failure: Failure, facts: RunFacts, plan: Plan, where: str, style: Style) -> list[str]:
+    """Title, facts, why, the ladder; the output and `Next:` follow."""
+    requested = plan.requested_step.task.name
+    mark = style.paint("◉ ERROR" if style.is_rich else "ERROR", "error")
+    lines = [f"{mark}  {failure.title}"]
+    if failure.detail:
+        lines.append(failure.detail)
+    if failure.field:
+        lines.append(f"{style.label('Field')} {failure.field}")
+    if failure.task != requested:
+        lines += [f"{style.label('Requested')} {requested}", f"{style.label('Failed Step')} {failure.task}"]
+    if failure.context:
+        lines.append(f"{style.label('Context')} {failure.context}")
+    lines.append(f"{style.label('Where')} {where}")
+    lines += _labelled("Why", failure.why, style)
+    if failure.ladder:
+        lines.append(style.label("Ladder"))
+        for rung in failure.ladder:
+            took = f" ({rung.elapsed_ms} ms)" if rung.elapsed_ms is not None else ""
+            name = rung.name.replace("_", " ")
+            detail = f": {rung.detail}" if rung.detail else ""
+            lines.append(f"{style.bullet} {name}: {rung.standing.replace('_', ' ')}{detail}{took}")
+    return lines
+
+
+def _labelled(name: str, texts: tuple[str, ...], style: Style) -> list[str]:
+    if style.is_concise and name == "Why":
+        return []
+    if len(texts) == 1:
+        return [f"{style.label(name)} {texts[0]}"]
+    return [style.label(name), *(f"{style.bullet} {text}" for text in texts)] if texts else []
+
+
+def output_block(excerpt: Excerpt, style: Style, *, limit: int, was_live: bool) -> list[str]:
+    """The last lines of what the task printed, verbatim, and how many there were."""
+    lines = [printable(line) for line in excerpt.lines(limit)]
+    total = max(excerpt.line_count, len(lines))
+    shown = f" showing {len(lines)} of {total} lines" if len(lines) < total else ""
+    block = [f"{style.label('Output')}{shown}", *lines]
+    if len(lines) < total and not was_live:
+        block.append("(rerun with `--stream` to see everything, or `--log` to keep it)")
+    return block
+
+
+def printable(line: str) -> str:
+    """A line without the control characters that would disturb a report; an excerpt is not a terminal."""
+    kept = "".join(c if c.isprintable() or c == "\t" else "" for c in _without_escapes(line))
+    return kept if len(kept) <= 2000 else f"{kept[:2000]}... ({len(kept)} characters)"
+
+
+def _without_escapes(line: str) -> str:
+    import re
+
+    return re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])", "", line)
+
+
+def summary_block(rows: list[Row], style: Style) -> list[str]:
+    """`RUN SUMMARY` and its rows, labels padded to one column."""
+    lines = [style.header("RUN SUMMARY")]
+    for label, value in rows:
+        padded = f"{label + ':':<{_LABEL_WIDTH}} "
+        if label == "Status":
+            value = style.paint(value, _TONES.get(value, "strong"))
+        elif label == "Warning":
+            value = style.paint(value, "warn")
+        lines.append(f"{style.paint(padded, 'key')}{value}")
+    return lines
+
+
+def next_block(facts: RunFacts, style: Style) -> list[str]:
+    """What to do now."""
+    return [style.label("Next"), *(f"{style.bullet} {action}" for action in next_actions(facts))]
+
+
+def receipt_text(document: dict[str, object], facts: RunFacts, style: Style) -> list[str]:
+    """The receipt for people: identity, execution facts, steps, env, endpoints, logs, counts."""
+    identity = document.get("contract_identity")
+    lines = [style.header("RECEIPT", str(document["contract"]))]
+    if isinstance(identity, dict):
+        project = identity.get("project", {})
+        kind = f" ({project['type']})" if project.get("type") else ""
+        counts = ", ".join(f"{name}={count}" for name, count in identity.get("counts", {}).items())
+        lines += [
+            f"{style.label('Project')} {project.get('name', '')}{kind}",
+            f"{style.label('Counts')} {counts}",
+        ]
+    for label, key in (
+        ("Mode", "backend"),
+        ("Context", "context"),
+        ("Lifecycle", "lifecycle"),
+        ("Image", "image"),
+    ):
+        if key in document:
+            lines.append(f"{style.label(label)} {document[key]}")
+    lines += ["", style.label("Steps")]
+    lines += [_step_line(step) for step in facts.steps]
+    env = [each for step in facts.steps if step.started.relation == "requested" for each in step.env]
+    if env:
+        lines += ["", style.label("Env")]
+        lines += [f"{style.bullet} {each.name}={each.value} ({each.source})" for each in env]
+    for step in facts.steps:
+        lines += _listener_lines(step, style)
+    if facts.logs is not None:
+        lines += ["", f"{style.label('Logs')} {facts.logs.dir}"]
+        lines += [f"{style.bullet} {facts.logs.stdout}", f"{style.bullet} {facts.logs.stderr}"]
+    if facts.footprint is not None:
+        left = "; ".join(facts.footprint.left_behind) or "nothing"
+        lines += ["", f"{style.label('Left behind')} {left}"]
+    counts_of = document["summary"]
+    assert isinstance(counts_of, dict)
+    told = ", ".join(f"{name.removesuffix('_count')}={count}" for name, count in counts_of.items())
+    lines += ["", f"{style.label('Summary')} {document['status']}; {told}; {facts.duration_ms} ms"]
+    return lines
+
+
+def _step_line(step: StepFacts) -> str:
+    started, ended = step.started, step.ended
+    role = (
+        "requested task" if started.relation == "requested" else f"{started.relation} for `{started.parent}`"
+    )
+    status = ended.status if ended is not None else "INTERRUPTED"
+    code = f", exit {ended.exit_code}" if ended is not None and ended.exit_code is not None else ""
+    notes = "".join(f"; {note}" for note in (*step.notes, *step.warnings))
+    return f"{started.order}. {status}  {started.task} ({role}, {started.plane}{code}){notes}"
+
+
+def _listener_lines(step: StepFacts, style: Style) -> list[str]:
+    if not step.endpoints:
+        return []
+    lines = ["", style.label(f"Listeners of {step.started.task}")]
+    for endpoint in step.endpoints:
+        role = "primary" if endpoint.is_primary else "secondary"
+        state = "confirmed" if endpoint.listener in step.confirmed else "planned, not confirmed"
+        lines.append(f"{style.item} {endpoint.listener} ({role}, {state})")
+        lines.append(f"    External: {endpoint.text}")
+        scheme = "" if endpoint.protocol == "tcp" else f"{endpoint.protocol}://"
+        lines.append(f"    Internal: {scheme}{endpoint.bind_address}:{endpoint.bind_port}")
+    return lines

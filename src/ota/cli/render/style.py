@@ -1,0 +1,73 @@
+"""How text looks: icons and colours on a capable terminal, ASCII otherwise.
+
+Source: commands specification 1.7; decision D17.
+"""
+
+from typing import Literal, TextIO
+
+from ota.system.terminal import observe_terminal
+
+Tone = Literal["success", "warn", "error", "interrupted", "skipped", "brand", "key", "strong"]
+
+_CODES: dict[Tone, str] = {
+    "success": "38;2;0;255;120",
+    "warn": "38;2;255;235;59",
+    "error": "1;31",
+    "interrupted": "38;2;0;255;255",
+    "skipped": "90",
+    "brand": "38;2;214;161;95",
+    "key": "36",
+    "strong": "1",
+}
+
+
+class Style:
+    """The look of one output stream."""
+
+    def __init__(self, *, is_rich: bool, has_colour: bool, is_concise: bool = False, width: int = 88) -> None:
+        self.is_rich = is_rich
+        self.has_colour = has_colour
+        self.is_concise = is_concise
+        self.width = width
+
+    @classmethod
+    def for_stream(cls, stream: TextIO, *, is_plain: bool, is_concise: bool) -> "Style":
+        """Icons and colours only on a capable terminal, and never with `--plain`."""
+        facts = observe_terminal(stream)
+        return cls(
+            is_rich=not is_plain and facts.is_capable,
+            has_colour=not is_plain and facts.wants_colour,
+            is_concise=is_concise,
+            width=facts.width,
+        )
+
+    def paint(self, text: str, tone: Tone) -> str:
+        """The text in a colour, where there are colours."""
+        return f"\x1b[{_CODES[tone]}m{text}\x1b[0m" if self.has_colour else text
+
+    def header(self, command: str, target: str = "") -> str:
+        """`🦦 VALIDATE ./ota.yaml`."""
+        words = f"{command} {target}".rstrip()
+        return self.paint(f"🦦 {words}", "brand") if self.is_rich else words
+
+    def good(self, word: str) -> str:
+        """`✓ READY`."""
+        return self.paint(f"✓ {word}" if self.is_rich else word, "success")
+
+    def other(self, word: str, tone: Tone = "warn") -> str:
+        """`➤ BLOCKED`."""
+        return self.paint(f"➤ {word}" if self.is_rich else word, tone)
+
+    @property
+    def bullet(self) -> str:
+        """Before a list or next item."""
+        return "  »" if self.is_rich else "  -"
+
+    @property
+    def item(self) -> str:
+        """Before a repo, task or field."""
+        return "✦" if self.is_rich else "-"
+
+    def label(self, name: str) -> str:
+        """`Why:` in the key colour."""
+        return self.paint(f"{name}:", "key")

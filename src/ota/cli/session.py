@@ -1,0 +1,121 @@
+"""One invocation: global choices, the two output streams, and the contract it is about.
+
+Source: commands specification 1.1, 1.2, 1.6, 1.7; decisions D5, D17.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from ota.cli.flags import Arguments
+from ota.cli.render.style import Style
+from ota.contract.load import Loaded, load
+from ota.errors import ContractUnreadableError, Finding
+from ota.system.host import environ
+
+CONTRACT_NAME = "ota.yaml"
+
+
+class Session:
+    """What a command is given beside its arguments."""
+
+    def __init__(self, arguments: Arguments, *, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self.arguments = arguments
+        self.out = out or sys.stdout
+        self.err = err or sys.stderr
+        self.is_plain = arguments.has("--plain")
+        self.is_concise = arguments.has("--concise")
+        self.is_debug = arguments.has("--debug")
+
+    def style_of(self, stream: TextIO) -> Style:
+        """How text looks on a stream: rich, plain, coloured."""
+        return Style.for_stream(stream, is_plain=self.is_plain, is_concise=self.is_concise)
+
+    def debug(self, text: str) -> None:
+        """One trace line with `--debug`."""
+        if self.is_debug:
+            print(f"debug: {text}", file=self.err)
+
+    def load_contract(self, path: str | None) -> Loaded:
+        """Locate and load the contract of this invocation.
+
+        Raises:
+            ContractError: there is none, or it is wrong.
+        """
+        located = locate(path, self.arguments.value("--file"))
+        shown = shown_path(located)
+        self.debug(f"contract {located}")
+        return load(located, shown)
+
+    def target(self, path: str | None) -> str:
+        """What follow-up commands repeat: the directory the user named, never the file; empty when here."""
+        if path is None:
+            return ""
+        named = Path(path)
+        folder = named.parent if named.name == CONTRACT_NAME else named
+        return "" if folder.absolute() == Path.cwd() else str(folder)
+
+
+def locate(path: str | None, file: str | None) -> Path:
+    """The contract file, absolute (commands specification 1.2).
+
+    Raises:
+        ContractUnreadableError: nothing is there.
+    """
+    explicit = file or environ().get("OTA_FILE") or None
+    if path is None and explicit is not None:
+        return Path(explicit).absolute()
+    if file is not None:
+        return Path(file).absolute()
+    if path is not None:
+        return _named(Path(path))
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        candidate = folder / CONTRACT_NAME
+        if candidate.exists():
+            return candidate
+    raise _absent(
+        f"no {CONTRACT_NAME} was found from {here} upwards",
+        "run from a directory with a contract, or name one: `ota --file <path> <command>`",
+    )
+
+
+def _named(path: Path) -> Path:
+    if path.is_dir():
+        candidate = path / CONTRACT_NAME
+        if candidate.exists():
+            return candidate.absolute()
+        raise _absent(
+            f"{path} holds no {CONTRACT_NAME}",
+            "name a directory with a contract, or write one: `version: 1`, `project: {name: ...}`",
+        )
+    if not path.exists():
+        raise _absent(
+            f"contract path does not exist: {path}",
+            "name an existing `ota.yaml` or its directory, or leave the path out to search upwards",
+        )
+    return path.absolute()
+
+
+def _absent(summary: str, next_: str) -> ContractUnreadableError:
+    return ContractUnreadableError(
+        Finding(
+            code="OTA_CONTRACT_MISSING",
+            summary=summary,
+            why="every command that reads a contract needs one",
+            next=next_,
+            title="Contract could not be loaded",
+        )
+    )
+
+
+def shown_path(path: Path) -> str:
+    """Relative when that is short from here (`./ota.yaml`, `../../ota.yaml`), else absolute."""
+    try:
+        relative = os.path.relpath(path)
+    except (ValueError, OSError):
+        return str(path)
+    if relative.count("..") > 2:
+        return str(path.resolve())
+    return relative if relative.startswith("..") else f"./{relative}"

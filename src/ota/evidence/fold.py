@@ -1,0 +1,159 @@
+"""The events of one run, folded once into what summary and receipt both tell.
+
+Source: json-and-receipts specification 1.4 (one value per URL), 4.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from ota.execute.events import (
+    BodyStarted,
+    Endpoint,
+    EndpointConfirmed,
+    EndpointPlanned,
+    EnvValue,
+    Event,
+    Footprint,
+    InternalBind,
+    LadderRung,
+    LogFailed,
+    LogsOpened,
+    Reachable,
+    ReadinessExhausted,
+    RequirementsProbed,
+    RunEnded,
+    RunNote,
+    RunStarted,
+    StepEnded,
+    StepNote,
+    StepStarted,
+)
+
+
+class StepFacts(Struct, kw_only=True):
+    """One step as it happened."""
+
+    started: StepStarted
+    ended: StepEnded | None = None
+    notes: list[str] = []
+    warnings: list[str] = []
+    body: BodyStarted | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    internal: tuple[InternalBind, ...] = ()
+    confirmed: set[str] = set()
+    reachable: Reachable | None = None
+    exhausted: ReadinessExhausted | None = None
+    requirements: RequirementsProbed | None = None
+
+    @property
+    def primary(self) -> Endpoint | None:
+        """The endpoint that decides the one URL."""
+        return next((each for each in self.endpoints if each.is_primary), None)
+
+    @property
+    def env(self) -> tuple[EnvValue, ...]:
+        """Resolved values of the body, masked."""
+        return self.body.env if self.body is not None else ()
+
+    @property
+    def ladder(self) -> tuple[LadderRung, ...]:
+        """The reachability ladder of a start that failed."""
+        return self.exhausted.ladder if self.exhausted is not None else ()
+
+
+class RunFacts(Struct, kw_only=True):
+    """One run as it happened."""
+
+    started: RunStarted
+    ended: RunEnded
+    steps: list[StepFacts]
+    """In the order in which they began."""
+    notes: list[str]
+    warnings: list[str]
+    logs: LogsOpened | None
+    log_failure: str | None
+    footprint: Footprint | None
+    requirements: dict[str, RequirementsProbed]
+    """By step, also of steps whose body never began."""
+
+    def step(self, step_id: str) -> StepFacts | None:
+        """The step of that id, when it began."""
+        return next((each for each in self.steps if each.started.step == step_id), None)
+
+    @property
+    def duration_ms(self) -> int:
+        """On the monotonic clock."""
+        return round((self.ended.monotonic_s - self.started.monotonic_s) * 1000)
+
+    @property
+    def warning_count(self) -> int:
+        """Everything told as a warning."""
+        of_steps = sum(len(step.warnings) for step in self.steps)
+        return len(self.warnings) + of_steps + (1 if self.log_failure is not None else 0)
+
+
+def fold(events: Iterable[Event]) -> RunFacts:
+    """Every event in its place. The stream holds one run, complete."""
+    steps: dict[str, StepFacts] = {}
+    requirements: dict[str, RequirementsProbed] = {}
+    facts: dict[str, object] = {}
+    notes: list[str] = []
+    warnings: list[str] = []
+    for event in events:
+        match event:
+            case RunStarted():
+                facts["started"] = event
+            case RunEnded():
+                facts["ended"] = event
+            case RunNote(text=text, is_warning=is_warning):
+                (warnings if is_warning else notes).append(text)
+            case LogsOpened():
+                facts["logs"] = event
+            case LogFailed(why=why):
+                facts["log_failure"] = why
+            case Footprint():
+                facts["footprint"] = event
+            case RequirementsProbed():
+                requirements[event.step] = event
+            case StepStarted():
+                steps[event.step] = StepFacts(started=event)
+            case _:
+                _fold_step(steps, event)
+    for name, probed in requirements.items():
+        if name in steps:
+            steps[name].requirements = probed
+    return RunFacts(
+        started=facts["started"],  # type: ignore[arg-type]  # a stream begins with it
+        ended=facts["ended"],  # type: ignore[arg-type]  # and ends with it
+        steps=list(steps.values()),
+        notes=notes,
+        warnings=warnings,
+        logs=facts.get("logs"),  # type: ignore[arg-type]
+        log_failure=facts.get("log_failure"),  # type: ignore[arg-type]
+        footprint=facts.get("footprint"),  # type: ignore[arg-type]
+        requirements=requirements,
+    )
+
+
+def _fold_step(steps: dict[str, StepFacts], event: Event) -> None:
+    step = steps.get(getattr(event, "step", ""))
+    if step is None:
+        return
+    match event:
+        case StepEnded():
+            step.ended = event
+        case StepNote(text=text, is_warning=is_warning):
+            (step.warnings if is_warning else step.notes).append(text)
+        case BodyStarted():
+            step.body = event
+        case EndpointPlanned():
+            step.endpoints, step.internal = event.endpoints, event.internal
+        case EndpointConfirmed():
+            step.confirmed.add(event.endpoint.listener)
+        case Reachable():
+            step.reachable = event
+        case ReadinessExhausted():
+            step.exhausted = event
+        case _:
+            pass

@@ -1,0 +1,292 @@
+"""The receipt of a run: a fold of its events, never a computation of its own.
+
+Source: json-and-receipts specification 4; decision D22.
+"""
+
+from ota.contract.load import Loaded
+from ota.evidence.fold import RunFacts, StepFacts
+from ota.execute.events import Endpoint, EnvValue, LadderRung
+from ota.resolve.plan import Plan, StepPlan, TargetPlan
+
+Document = dict[str, object]
+
+_STAGES = {
+    "requested": "verify",
+    "aggregate_member": "verify",
+    "depends_on": "setup",
+    "after_success": "receipt",
+    "after_failure": "receipt",
+    "after_always": "receipt",
+}
+
+
+def receipt_of(facts: RunFacts, plan: Plan, loaded: Loaded, identity: Document) -> Document:
+    """The receipt document, keys in the specified order, absent where nothing is known."""
+    requested = plan.requested_step
+    context = requested.task.context
+    ran = facts.step(requested.id)
+    ended = facts.ended
+    document: Document = {
+        "ok": ended.status in ("success", "skipped"),
+        "path": ".",
+        "scope": "repo",
+        "contract": loaded.shown,
+        "contract_identity": identity,
+        "backend": context.plane,
+        "context": context.name,
+        "lifecycle": context.lifecycle,
+        "image": context.container.image if context.container is not None else None,
+        "container_memory_bytes": context.container.memory_bytes if context.container is not None else None,
+        "target": context.remote.target if context.remote is not None else None,
+        "provider": context.remote.provider if context.remote is not None else None,
+        "cwd": context.remote.cwd if context.remote is not None else None,
+        "env": {each.name: each.value for each in ran.env} if ran is not None else {},
+        "env_sources": [_env_source(each) for each in ran.env] if ran is not None else [],
+        "runtime": runtime_document(ran) if ran is not None else None,
+        "backend_fulfillment": _fulfillment(facts, requested.id, ran),
+        "logs": _logs(facts),
+        "workloads": {
+            step.started.task: runtime_document(step)
+            for step in facts.steps
+            if step.body is not None and step.body.is_service
+        },
+        "dependency_steps": [_planned(step) for step in plan.steps.values() if step.relation == "depends_on"],
+        "steps": [_step(step, plan.steps[step.started.step], facts) for step in facts.steps],
+        "status": ended.status,
+        "failed_task": ended.failure.task if ended.failure is not None else None,
+        "failed_dependency": ended.failed_dependency,
+        "failure_origin": ended.failure.origin if ended.failure is not None else None,
+        "blocked": [each.summary for each in ended.failure.findings]
+        if ended.failure is not None and ended.status == "blocked"
+        else [],
+        "summary": _summary(facts),
+        **_next(facts),
+        "footprint": _footprint(facts),
+        "started_at": facts.started.at,
+        "finished_at": ended.at,
+        "duration_ms": facts.duration_ms,
+    }
+    if document["failure_origin"] is None and ended.status == "failed":
+        document["failure_origin"] = "task"
+    return without_absent(document, keep=("steps", "summary", "contract_identity", "path"))
+
+
+def without_absent(document: Document, keep: tuple[str, ...] = ()) -> Document:
+    """Optional values, empty lists and empty maps are left out (json-and-receipts 1.1)."""
+    return {
+        key: value for key, value in document.items() if key in keep or value not in (None, "", [], {}, ())
+    }
+
+
+def runtime_document(step: StepFacts) -> Document | None:
+    """The resolved runtime of a service step; None when nothing was resolved."""
+    if not step.endpoints and not step.internal:
+        return None
+    listeners: dict[str, object] = {}
+    for endpoint in step.endpoints:
+        listeners[endpoint.listener] = {
+            "protocol": endpoint.protocol,
+            "bind": {"address": endpoint.bind_address, "port": endpoint.bind_port},
+            "resolved": {"host": _host(endpoint)},
+        }
+    for internal in step.internal:
+        listeners[internal.listener] = {
+            "protocol": internal.protocol,
+            "bind": {"address": internal.bind_address, "port": internal.bind_port},
+        }
+    exposed = [_endpoint(each, step) for each in step.endpoints]
+    primary = step.primary
+    return without_absent(
+        {
+            "kind": "service",
+            "listeners": dict(sorted(listeners.items())),
+            "primary_listener": primary.listener if primary is not None else None,
+            "primary_endpoint": _endpoint(primary, step) if primary is not None else None,
+            "exposed_endpoints": exposed,
+        }
+    )
+
+
+def _endpoint(endpoint: Endpoint, step: StepFacts) -> Document:
+    return {
+        "listener": endpoint.listener,
+        "protocol": endpoint.protocol,
+        "bind": {"address": endpoint.bind_address, "port": endpoint.bind_port},
+        "host": _host(endpoint),
+        "primary": endpoint.is_primary,
+        "confirmed": endpoint.listener in step.confirmed,
+    }
+
+
+def _host(endpoint: Endpoint) -> Document:
+    host: Document = {"address": endpoint.host_address, "port": endpoint.host_port}
+    if endpoint.url is not None:
+        host["url"] = endpoint.url
+    return host
+
+
+def _step(step: StepFacts, planned: StepPlan, facts: RunFacts) -> Document:
+    started, ended = step.started, step.ended
+    opening = (
+        "requested task" if started.relation == "requested" else f"{started.relation} for `{started.parent}`"
+    )
+    return without_absent(
+        {
+            "order": started.order,
+            "label": started.task,
+            "stage_family": _STAGES[started.relation],
+            "status": ended.status if ended is not None else "INTERRUPTED",
+            "task": started.task,
+            "execution_relation": started.relation,
+            "execution_parent": started.parent,
+            "generation": started.generation,
+            "detail": "; ".join((opening, *step.notes, *step.warnings)),
+            "exit_code": ended.exit_code if ended is not None else None,
+            "backend": started.plane if step.body is not None else None,
+            "context": started.context if step.body is not None else None,
+            "lifecycle": started.lifecycle if step.body is not None else None,
+            "target_resolutions": [_target(each) for each in planned.task.targets if each.source is not None],
+            "backend_fulfillment": _fulfillment(facts, started.step, step),
+            "readiness": _readiness(step),
+            "started_at": started.at,
+            "finished_at": ended.at if ended is not None else None,
+            "duration_ms": round((ended.monotonic_s - started.monotonic_s) * 1000)
+            if ended is not None
+            else None,
+        },
+        keep=("exit_code", "generation", "duration_ms") if ended is not None and ended.exit_code == 0 else (),
+    )
+
+
+def _readiness(step: StepFacts) -> Document:
+    """What was observed of a service on its way to ready: attempts, time, and the ladder when it failed."""
+    if step.reachable is not None:
+        return {
+            "is_gate": step.reachable.is_gate,
+            "attempts": step.reachable.attempts,
+            "elapsed_ms": step.reachable.elapsed_ms,
+        }
+    if step.exhausted is None:
+        return {}
+    return {
+        "is_gate": True,
+        "attempts": step.exhausted.attempts,
+        "last_results": list(step.exhausted.last_results),
+        "ladder": [_rung(rung) for rung in step.exhausted.ladder],
+    }
+
+
+def _rung(rung: LadderRung) -> Document:
+    return without_absent(
+        {"rung": rung.name, "standing": rung.standing, "detail": rung.detail, "elapsed_ms": rung.elapsed_ms}
+    )
+
+
+def _target(target: TargetPlan) -> Document:
+    service = without_absent(
+        {
+            "member": target.member,
+            "repo": target.repo,
+            "task": target.task,
+            "listener": target.listener,
+            "address_view": target.address_view,
+        }
+    )
+    status = "skipped_explicit_override" if target.source == "explicit_override" else "manual"
+    return without_absent(
+        {
+            "target": target.name,
+            "override_input": target.override_input,
+            "source": target.source,
+            "activation": {"mode": target.activation, "status": status},
+            "service_ref": service if target.task is not None else None,
+            "url_ref": {"url": target.url} if target.url is not None else None,
+            "effective_url": target.effective_url,
+        }
+    )
+
+
+def _fulfillment(facts: RunFacts, step_id: str, step: StepFacts | None) -> Document | None:
+    probed = facts.requirements.get(step_id)
+    if probed is None:
+        return None
+    return without_absent(
+        {
+            "backend_unit": probed.unit,
+            "backend": probed.plane,
+            "mode": "none",
+            "declared_runtimes": dict(probed.runtimes),
+            "declared_tools": dict(probed.tools),
+            "missing": list(probed.missing),
+            "result": probed.result,
+            "task_executed": step is not None and step.body is not None,
+        }
+    )
+
+
+def _planned(step: StepPlan) -> Document:
+    return without_absent(
+        {
+            "task": step.task.name,
+            "parent": step.parent,
+            "backend": step.task.context.plane,
+            "context": step.task.context.name,
+            "backend_selection_source": step.task.context.plane_source,
+        }
+    )
+
+
+def _env_source(value: EnvValue) -> Document:
+    return without_absent(
+        {
+            "name": value.name,
+            "value": value.value,
+            "source": value.source,
+            "source_kind": value.source_kind,
+            "source_path": value.source_path,
+            "source_status": value.source_status,
+            "source_label": value.source_label,
+        },
+        keep=("value",),
+    )
+
+
+def _logs(facts: RunFacts) -> Document | None:
+    if facts.logs is None:
+        return None
+    return {"dir": facts.logs.dir, "stdout": facts.logs.stdout, "stderr": facts.logs.stderr}
+
+
+def _footprint(facts: RunFacts) -> Document | None:
+    if facts.footprint is None:
+        return None
+    return {"checked": facts.footprint.was_checked, "left_behind": list(facts.footprint.left_behind)}
+
+
+def _summary(facts: RunFacts) -> Document:
+    ended = facts.ended
+    failures = 0 if ended.status in ("success", "skipped", "interrupted") else 1
+    if ended.failure is not None and ended.status == "blocked":
+        failures = max(1, len(ended.failure.findings))
+    return {
+        "error_count": failures,
+        "warn_count": facts.warning_count,
+        "info_count": 0,
+        "step_count": len(facts.steps),
+    }
+
+
+def next_actions(facts: RunFacts) -> tuple[str, ...]:
+    """What to do now: exact commands of this run, most useful first."""
+    ended = facts.ended
+    if ended.failure is not None and ended.failure.next:
+        return tuple(text.replace("; ", ", ") for text in ended.failure.next)
+    if ended.status in ("success", "skipped"):
+        return ("`ota tasks --use` lists what else can be run",)
+    return (f"run it again with `ota run {facts.started.task}`",)
+
+
+def _next(facts: RunFacts) -> Document:
+    steps = list(next_actions(facts))
+    lost = [f"log capture failed: {facts.log_failure}"] if facts.log_failure is not None else []
+    return {"next": "; ".join((*steps, *lost)), "next_steps": steps}

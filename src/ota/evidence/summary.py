@@ -1,0 +1,117 @@
+"""The rows of `RUN SUMMARY`, folded from the same facts as the receipt.
+
+Source: commands specification 2.10.
+"""
+
+from ota.contract.grammar import format_memory
+from ota.contract.load import Loaded
+from ota.evidence.fold import RunFacts, StepFacts
+from ota.resolve.plan import Plan
+
+Row = tuple[str, str]
+
+
+def summary_rows(facts: RunFacts, plan: Plan, loaded: Loaded) -> list[Row]:
+    """Labels and values in the specified order; a row is there only when its value is known."""
+    task = plan.requested_step.task
+    context = task.context
+    step = facts.step(plan.requested)
+    rows: list[Row] = [
+        ("Status", facts.ended.status),
+        ("Scope", "repo"),
+        ("Path", str(loaded.root)),
+        ("Contract", loaded.shown),
+        ("Mode", context.plane),
+        ("Task", task.name),
+    ]
+    if context.name is not None:
+        rows.append(("Context", context.name))
+    if context.lifecycle is not None:
+        rows.append(("Lifecycle", context.lifecycle))
+    if context.container is not None:
+        rows.append(("Image", context.container.image))
+        if context.container.memory_bytes is not None:
+            rows.append(("Memory", format_memory(context.container.memory_bytes)))
+    if context.remote is not None:
+        rows += [("Target", context.remote.target), ("Provider", context.remote.provider)]
+        if context.remote.cwd is not None:
+            rows.append(("Cwd", context.remote.cwd))
+    if step is not None:
+        rows += _endpoint_rows(facts, step)
+    rows += _target_rows(plan)
+    rows += _fulfillment_rows(facts, plan)
+    if facts.logs is not None:
+        rows.append(("Logs", facts.logs.dir))
+    rows += [("Note", note) for note in _notes(facts, plan)]
+    rows += [("Warning", warning) for warning in _warnings(facts)]
+    return rows
+
+
+def _endpoint_rows(facts: RunFacts, step: StepFacts) -> list[Row]:
+    """Shown on success, after a stop that followed readiness, and on interruption."""
+    primary = step.primary
+    is_due = facts.ended.status in ("success", "interrupted") or step.reachable is not None
+    if primary is None or not is_due:
+        return []
+    state = "" if primary.listener in step.confirmed else " (planned, not confirmed)"
+    rows = [("External", primary.text + state)]
+    if (primary.bind_address, primary.bind_port) != (primary.host_address, primary.host_port):
+        scheme = "" if primary.protocol == "tcp" else f"{primary.protocol}://"
+        rows.append(("Internal", f"{scheme}{primary.bind_address}:{primary.bind_port}"))
+    secondary = len(step.endpoints) - 1
+    if secondary:
+        rows.append(("Secondary", f"{secondary} additional endpoint{'s' if secondary > 1 else ''}"))
+    return rows
+
+
+def _target_rows(plan: Plan) -> list[Row]:
+    rows: list[Row] = []
+    for target in plan.requested_step.task.targets:
+        if target.source is None:
+            continue
+        name = f"{target.task}.{target.listener}" if target.task is not None else target.url or ""
+        rows.append((f"Target {target.name}", name))
+        rows.append(("Resolved", target.effective_url or ""))
+        if target.source == "explicit_override":
+            rows.append(("Activation", "skipped because an explicit override was provided"))
+    return rows
+
+
+def _fulfillment_rows(facts: RunFacts, plan: Plan) -> list[Row]:
+    probed = facts.requirements.get(plan.requested)
+    if probed is None:
+        return []
+    rows = [("Fulfillment", probed.result)]
+    if probed.missing:
+        rows.append(("Missing", ", ".join(probed.missing)))
+    return rows
+
+
+def _notes(facts: RunFacts, plan: Plan) -> list[str]:
+    notes = ["host environment"] if plan.requested_step.task.context.plane == "native" else []
+    notes += facts.notes
+    for step in facts.steps:
+        prefix = "" if step.started.relation == "requested" else f"{step.started.task}: "
+        notes += [prefix + note for note in step.notes]
+    if facts.ended.failed_dependency is not None:
+        verb = "interrupted" if facts.ended.status == "interrupted" else "failed"
+        requested = plan.requested_step.task.name
+        notes.append(f"dependency `{facts.ended.failed_dependency}` {verb} for requested task `{requested}`")
+    if plan.skipped_dependencies:
+        notes.append(f"--skip-deps used; skipped: {', '.join(plan.skipped_dependencies)}")
+    if facts.footprint is not None and not facts.footprint.left_behind:
+        notes.append("left behind: nothing")
+    return notes
+
+
+def _warnings(facts: RunFacts) -> list[str]:
+    warnings = list(facts.warnings)
+    for step in facts.steps:
+        warnings += step.warnings
+    if facts.log_failure is not None:
+        warnings.append(f"log capture failed: {facts.log_failure}")
+    if facts.footprint is not None:
+        warnings += [
+            f"still running, in a session of its own: {text}" for text in facts.footprint.left_behind
+        ]
+    return warnings

@@ -1,0 +1,165 @@
+"""One step's body: environment first, then the shell, argv or action it is.
+
+Source: runtime specification 2 (10), 3; contract specification 15.3.
+"""
+
+from ota.backends.native import spawn_request
+from ota.execute.actions import ActionFailedError, run_action
+from ota.execute.context import RunContext
+from ota.execute.endpoints import ResolvedListeners, known_ports, resolve_listeners
+from ota.execute.environment import StepEnvironment, environment_of
+from ota.execute.events import BodyStarted, Failure
+from ota.execute.output import StepOutput
+from ota.execute.process import Attendant, BodyEnd, NoAttendant, run_process
+from ota.resolve.plan import ActionBody, AggregateBody, ArgvBody, PrepareBody, ShellBody, StepPlan
+from ota.system.spawn import OutputMode, StdinMode
+
+
+def run_body(context: RunContext, step: StepPlan) -> BodyEnd:
+    """Run the body of a step to its end. Never raises for what the body does."""
+    epoch = context.interrupts.epoch()
+    environment = environment_of(context, step, _listeners(step))
+    if environment.findings:
+        return BodyEnd(exit_code=1, failure=_environment_failure(step, environment), was_started=False)
+    output = StepOutput(
+        step.id, step.task.name, masker=environment.masker, stream=context.stream, logs=context.logs
+    )
+    body = step.task.body
+    match body:
+        case AggregateBody():
+            context.stream.emit(BodyStarted(step=step.id, pid=None))
+            return BodyEnd(exit_code=0, output=output)
+        case ActionBody() | PrepareBody():
+            context.stream.emit(BodyStarted(step=step.id, pid=None, env=environment.shown))
+            return _run_action(context, step, environment, output, epoch)
+        case ShellBody() | ArgvBody():
+            return _run_child(context, step, body, environment, output, epoch)
+        case _:
+            raise AssertionError(f"admission let {body!r} pass")
+
+
+def _listeners(step: StepPlan) -> ResolvedListeners | None:
+    runtime = step.task.runtime
+    return resolve_listeners(runtime, known_ports(runtime)) if runtime is not None else None
+
+
+def _run_child(
+    context: RunContext,
+    step: StepPlan,
+    body: ShellBody | ArgvBody,
+    environment: StepEnvironment,
+    output: StepOutput,
+    epoch: int,
+) -> BodyEnd:
+    runtime = step.task.runtime
+    attendant: Attendant = NoAttendant()
+    if runtime is not None:
+        from ota.execute.service import ServiceAttendant, taken_port
+
+        finding = taken_port(step, runtime)
+        if finding is not None:
+            failure = Failure(
+                origin="host_publication",
+                title=finding.title,
+                task=step.task.name,
+                detail=finding.summary,
+                field=f"tasks.{step.task.name}.runtime.listeners",
+                why=(finding.why,),
+                next=(finding.next,),
+                findings=(finding,),
+            )
+            return BodyEnd(exit_code=1, failure=failure, was_started=False)
+        attendant = ServiceAttendant(context, step, runtime, output)
+    mode, stdin, refusal = _interaction(context, step, body)
+    if refusal is not None:
+        return BodyEnd(exit_code=1, failure=refusal, was_started=False)
+    request = spawn_request(
+        body,
+        root=context.root,
+        env=environment.variables,
+        run_id=context.run_id,
+        output=mode,
+        terminal_streams=context.options.terminal_streams,
+        stdin=stdin,
+    )
+
+    def started(pid: int) -> None:
+        context.stream.emit(
+            BodyStarted(step=step.id, pid=pid, env=environment.shown, is_service=runtime is not None)
+        )
+
+    return run_process(
+        context,
+        request,
+        step=step.id,
+        task=step.task.name,
+        output=output,
+        attendant=attendant,
+        on_started=started,
+        epoch=epoch,
+    )
+
+
+def _interaction(
+    context: RunContext, step: StepPlan, body: ShellBody | ArgvBody
+) -> tuple[OutputMode, StdinMode, Failure | None]:
+    """Who has the terminal (contract specification 15.3, `command.interaction`)."""
+    options = context.options
+    wish = body.interaction if isinstance(body, ArgvBody) and not body.is_launch else None
+    stdin: StdinMode = "devnull" if wish == "forbidden" else options.stdin
+    if wish == "required" and not options.has_terminal:
+        return "capture", stdin, _no_terminal(step)
+    if wish in ("auto", "required") and options.has_terminal and not options.keep_logs:
+        return "inherit", stdin, None
+    return ("terminal" if options.terminal_streams and wish != "forbidden" else "capture"), stdin, None
+
+
+def _no_terminal(step: StepPlan) -> Failure:
+    return Failure(
+        origin="admission",
+        title="A terminal is required",
+        task=step.task.name,
+        detail=f"task `{step.task.name}` declares `interaction: required`",
+        field=f"tasks.{step.task.name}.command.interaction",
+        why=("standard input and output are not a terminal",),
+        next=("run it in a terminal",),
+    )
+
+
+def _run_action(
+    context: RunContext, step: StepPlan, environment: StepEnvironment, output: StepOutput, epoch: int
+) -> BodyEnd:
+    body = step.task.body
+    assert isinstance(body, ActionBody | PrepareBody)
+    action = body.action if isinstance(body, ActionBody) else body.prepare
+    try:
+        return run_action(context, step, action, environment.variables, output, epoch)
+    except ActionFailedError as error:
+        output.finish()
+        finding = error.findings[0]
+        failure = Failure(
+            origin="task",
+            title="Task Failed",
+            task=step.task.name,
+            detail=finding.summary,
+            why=(finding.why,),
+            next=(finding.next,),
+            findings=error.findings,
+        )
+        return BodyEnd(exit_code=1, failure=failure, output=output)
+
+
+def _environment_failure(step: StepPlan, environment: StepEnvironment) -> Failure:
+    findings = environment.findings
+    return Failure(
+        origin="environment",
+        title="Environment is not ready",
+        task=step.task.name,
+        detail=findings[0].summary if len(findings) == 1 else f"{len(findings)} variables are not ready",
+        field=findings[0].place.field if findings[0].place is not None else "",
+        why=tuple(
+            f"{finding.summary}: {finding.why}" if finding.why else finding.summary for finding in findings
+        ),
+        next=tuple(dict.fromkeys(finding.next for finding in findings if finding.next)),
+        findings=findings,
+    )

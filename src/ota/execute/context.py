@@ -1,0 +1,75 @@
+"""What every part of one run shares: who watches, the clock, the signals, the journal, the options."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from ota.contract.load import Loaded
+from ota.env.masking import Masker
+from ota.execute.logs import LogFiles
+from ota.execute.stream import EventStream
+from ota.resolve.plan import Plan
+from ota.system.clock import Clock
+from ota.system.host import HostFacts
+from ota.system.interrupts import Interrupts
+from ota.system.journal import Journal
+from ota.system.spawn import Stream
+
+ReadFile = Callable[[str], bytes | None]
+"""Bytes of a repository-relative file; None when there is none."""
+
+
+class RunOptions(Struct, frozen=True, kw_only=True):
+    """How a run shows and keeps what happens. None of it changes what runs."""
+
+    jobs: int = 1
+    keep_logs: bool = False
+    is_live: bool = False
+    """Child output is shown while it comes."""
+    terminal_streams: tuple[Stream, ...] = ()
+    """Which of ota's outputs are terminals: the child gets pseudo-terminals for them."""
+    has_terminal: bool = False
+    """Standard input and output are one real terminal, which an interactive command may have."""
+    stdin: Literal["inherit", "devnull"] = "inherit"
+
+
+class RunContext:
+    """One run in progress."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        loaded: Loaded,
+        run_id: str,
+        options: RunOptions,
+        stream: EventStream,
+        masker: Masker,
+        interrupts: Interrupts,
+        clock: Clock,
+        journal: Journal,
+        host: HostFacts,
+        environ: Mapping[str, str],
+        read_file: ReadFile,
+        logs: LogFiles | None,
+    ) -> None:
+        self.plan = plan
+        self.loaded = loaded
+        self.run_id = run_id
+        self.options = options
+        self.stream = stream
+        self.masker = masker
+        self.interrupts = interrupts
+        self.clock = clock
+        self.journal = journal
+        self.host = host
+        self.environ = environ
+        self.read_file = read_file
+        self.logs = logs
+
+    @property
+    def root(self) -> Path:
+        """The contract's directory."""
+        return self.loaded.root

@@ -1,0 +1,309 @@
+"""The plan interpreter: carries out steps in the order the contract relies on.
+
+For one step: condition, requirements, dependencies, environment, body, hooks. The first thing
+that goes wrong is the run's failure; what comes later never hides it.
+
+Source: runtime specification 1.7, 2, 12; contract specification 15.12; commands specification 2.4.
+"""
+
+from collections.abc import Callable, Iterator
+from threading import Lock
+from typing import cast
+
+from msgspec import Struct
+
+from ota.errors import Finding
+from ota.execute.body import run_body
+from ota.execute.conditions import failed_condition
+from ota.execute.context import RunContext
+from ota.execute.events import (
+    Failure,
+    FailureOrigin,
+    RequirementsProbed,
+    StepEnded,
+    StepNote,
+    StepStarted,
+    StepStatus,
+)
+from ota.execute.process import BodyEnd
+from ota.execute.requirements import probe_requirements
+from ota.execute.schedule import Need, Scheduler, Visit, Work
+from ota.resolve.plan import StepPlan
+from ota.system.clock import now_utc
+from ota.system.interrupts import Interrupt
+
+
+class StepResult(Struct, frozen=True, kw_only=True):
+    """What a step came to, hooks included."""
+
+    step: str
+    status: StepStatus
+    exit_code: int = 0
+    failure: Failure | None = None
+    interrupt: Interrupt | None = None
+    failed_dependency: str | None = None
+    end: BodyEnd | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a parent may go on."""
+        return self.status in ("READY", "SKIPPED")
+
+
+class Interpreter:
+    """Carries out one plan in one context."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._order = 0
+        self._lock = Lock()
+        self._stopped_by: StepResult | None = None
+        self._due_hooks: set[str] = set()
+        """Steps that still run after a failure: hooks of what was attempted, and what those need."""
+        self._epoch = context.interrupts.epoch()
+        self.first_failure: StepResult | None = None
+        """The earliest step that failed or was interrupted."""
+        self.failed_output: BodyEnd | None = None
+
+    def run(self) -> StepResult:
+        """Run the requested step and everything it needs."""
+        scheduler = Scheduler(self._visit, jobs=self._context.options.jobs)
+        return cast(StepResult, scheduler.run(self._context.plan.requested))
+
+    # -- one step ----------------------------------------------------------------------------------
+
+    def _visit(self, step_id: str) -> Visit:
+        step = self._context.plan.steps[step_id]
+        if self._is_stopped(step):
+            return StepResult(step=step_id, status="BLOCKED")
+        condition = yield Work(lambda: failed_condition(self._context, step))
+        if condition is not None:
+            return self._skipped(step, cast(str, condition))
+        missing = cast("Failure | None", (yield Work(lambda: self._probe(step))))
+        if missing is not None:
+            return self._refused(step, missing)
+        blocked = yield from self._dependencies(step)
+        if blocked is not None:
+            return blocked
+        result = cast(StepResult, (yield Work(lambda: self._body(step))))
+        return (yield from self._hooks(step, result))
+
+    def _dependencies(self, step: StepPlan) -> Visit:
+        """None when all are good; else the blocked result of this step."""
+        groups = (
+            [step.depends_on] if self._context.options.jobs > 1 else [(each,) for each in step.depends_on]
+        )
+        for group in groups:
+            results = cast("tuple[StepResult, ...]", (yield Need(group)))
+            bad = [each for each in results if not each.is_good]
+            if bad:
+                return self._blocked(step, next((each for each in bad if each.status != "BLOCKED"), bad[0]))
+        return None
+
+    def _hooks(self, step: StepPlan, result: StepResult) -> Visit:
+        """Hooks run only when the body was attempted; a hook's failure fails a good parent."""
+        if result.end is None or not result.end.was_started or self._is_interrupted():
+            return result
+        due = (*(step.after_success if result.is_good else step.after_failure), *step.after_always)
+        self._admit(due)
+        for hook in due:
+            (outcome,) = cast("tuple[StepResult]", (yield Need((hook,))))
+            if not outcome.is_good and result.is_good:
+                failure = outcome.failure
+                result = StepResult(
+                    step=step.id,
+                    status="INTERRUPTED" if outcome.interrupt else "FAILED",
+                    exit_code=outcome.exit_code,
+                    failure=failure,
+                    interrupt=outcome.interrupt,
+                    end=result.end,
+                )
+        return result
+
+    def _admit(self, hooks: tuple[str, ...]) -> None:
+        """Hooks and everything they need may run although the run has stopped."""
+        pending = list(hooks)
+        while pending:
+            name = pending.pop()
+            if name not in self._due_hooks:
+                self._due_hooks.add(name)
+                each = self._context.plan.steps[name]
+                pending += (*each.depends_on, *each.after_success, *each.after_failure, *each.after_always)
+
+    # -- outcomes without a body ---------------------------------------------------------------
+
+    def _skipped(self, step: StepPlan, why: str) -> StepResult:
+        with self._step(step) as finish:
+            self._note(step, f"condition not met: {why}")
+            finish("SKIPPED", None, was_attempted=False)
+        return StepResult(step=step.id, status="SKIPPED")
+
+    def _refused(self, step: StepPlan, failure: Failure) -> StepResult:
+        with self._step(step) as finish:
+            self._note(step, failure.detail)
+            finish("FAILED", None, was_attempted=False)
+        return self._bad(StepResult(step=step.id, status="FAILED", exit_code=1, failure=failure))
+
+    def _blocked(self, step: StepPlan, cause: StepResult) -> StepResult:
+        return StepResult(
+            step=step.id,
+            status="BLOCKED",
+            exit_code=cause.exit_code,
+            failure=cause.failure,
+            interrupt=cause.interrupt,
+            failed_dependency=cause.failed_dependency or cause.step,
+        )
+
+    # -- the body ----------------------------------------------------------------------------------
+
+    def _body(self, step: StepPlan) -> StepResult:
+        if self._is_stopped(step):
+            return StepResult(step=step.id, status="BLOCKED")
+        with self._step(step) as finish:
+            end = run_body(self._context, step)
+            status: StepStatus = "READY" if end.is_success else "INTERRUPTED" if end.interrupt else "FAILED"
+            if status == "INTERRUPTED":
+                self._note(step, "task interrupted by user")
+            finish(status, end.exit_code if end.was_started else None, was_attempted=end.was_started)
+        result = StepResult(
+            step=step.id,
+            status=status,
+            exit_code=_exit_code(end),
+            failure=end.failure or (None if status != "FAILED" else _task_failed(self._context, step, end)),
+            interrupt=end.interrupt,
+            end=end,
+        )
+        return result if result.is_good else self._bad(result)
+
+    def _probe(self, step: StepPlan) -> Failure | None:
+        probed = probe_requirements(self._context, step)
+        if probed is None:
+            return None
+        event, findings = probed
+        self._context.stream.emit(event)
+        return _missing(step, event, findings) if findings else None
+
+    def _bad(self, result: StepResult) -> StepResult:
+        with self._lock:
+            self._stopped_by = self._stopped_by or result
+            if self.first_failure is None:
+                self.first_failure = result
+                self.failed_output = result.end
+        return result
+
+    def _is_stopped(self, step: StepPlan) -> bool:
+        has_failed = self._stopped_by is not None and step.id not in self._due_hooks
+        return has_failed or self._is_interrupted()
+
+    def _is_interrupted(self) -> bool:
+        return self._context.interrupts.since(self._epoch) is not None
+
+    def _note(self, step: StepPlan, text: str) -> None:
+        self._context.stream.emit(StepNote(step=step.id, text=text))
+
+    def _step(self, step: StepPlan) -> "_StepBlock":
+        with self._lock:
+            self._order += 1
+            order = self._order
+        return _StepBlock(self._context, step, order)
+
+
+Finish = Callable[..., None]
+
+
+class _StepBlock:
+    """Emits the beginning and, exactly once, the end of a step."""
+
+    def __init__(self, context: RunContext, step: StepPlan, order: int) -> None:
+        self._context = context
+        self._step = step
+        self._order = order
+
+    def __enter__(self) -> Finish:
+        context, step = self._context, self._step
+        context.stream.emit(
+            StepStarted(
+                step=step.id,
+                order=self._order,
+                task=step.task.name,
+                relation=step.relation,
+                parent=step.parent,
+                generation=step.generation,
+                plane=step.task.context.plane,
+                context=step.task.context.name,
+                lifecycle=step.task.context.lifecycle,
+                at=now_utc(context.clock),
+                monotonic_s=context.clock.monotonic_s(),
+            )
+        )
+        for note in _opening_notes(step):
+            context.stream.emit(StepNote(step=step.id, text=note))
+        return self._finish
+
+    def _finish(self, status: StepStatus, exit_code: int | None, *, was_attempted: bool) -> None:
+        self._context.stream.emit(
+            StepEnded(
+                step=self._step.id,
+                status=status,
+                exit_code=exit_code,
+                at=now_utc(self._context.clock),
+                monotonic_s=self._context.clock.monotonic_s(),
+                was_attempted=was_attempted,
+            )
+        )
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def _opening_notes(step: StepPlan) -> Iterator[str]:
+    if step.task.internal and step.relation == "requested":
+        yield "task is marked internal"
+    yield from step.task.notes
+
+
+def _exit_code(end: BodyEnd) -> int:
+    """What the run exits with because of this body: ota's own failures and interrupts have their codes."""
+    if end.interrupt is not None:
+        return end.interrupt.exit_code
+    if end.failure is not None and end.was_started:
+        return end.exit_code or 1 if end.failure.origin == "task" else 1
+    return end.exit_code
+
+
+def _task_failed(context: RunContext, step: StepPlan, end: BodyEnd) -> Failure:
+    requested = context.plan.requested_step.task.name
+    task = step.task.name
+    origin: FailureOrigin = {
+        "depends_on": "dependency",
+        "requested": "task",
+        "aggregate_member": "task",
+    }.get(step.relation, "hook")  # type: ignore[assignment]  # the values are origins
+    if step.relation == "requested":
+        why = f"task `{task}` returned {end.exit_code}"
+    elif step.relation == "depends_on":
+        why = f"`{task}`, a dependency of `{requested}`, returned {end.exit_code}"
+    else:
+        why = f"`{task}` ({step.relation} of `{step.parent}`) returned {end.exit_code}"
+    return Failure(
+        origin=origin,
+        title="Task Failed",
+        task=task,
+        detail=f"task `{task}` exited with code {end.exit_code}",
+        context=step.task.context.name or "",
+        why=(why,),
+        next=(f"fix what the output says, then `ota run {requested}`",),
+        show_output=True,
+    )
+
+
+def _missing(step: StepPlan, event: RequirementsProbed, findings: tuple[Finding, ...]) -> Failure:
+    return Failure(
+        origin="fulfillment",
+        title="Missing requirements",
+        task=step.task.name,
+        detail=f"task `{step.task.name}` needs {', '.join(event.missing)}",
+        context=step.task.context.name or "",
+        why=tuple(f"{finding.summary}: {finding.why}" for finding in findings),
+        next=tuple(dict.fromkeys(finding.next for finding in findings)),
+        findings=findings,
+    )

@@ -1,0 +1,179 @@
+"""One body as a child process: spawned under the journal, supervised, classified when it ends.
+
+What a service's readiness means for it is `ota.execute.service`'s; this module asks an
+`Attendant` on every turn of the loop and does what it says.
+
+Source: runtime specification 12, 20.3; commands specification 2.9.
+"""
+
+import signal
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Protocol
+
+from msgspec import Struct
+
+from ota.execute.context import RunContext
+from ota.execute.events import Failure, StepNote
+from ota.execute.output import StepOutput
+from ota.system.interrupts import Interrupt
+from ota.system.processes import GRACE_S
+from ota.system.spawn import SpawnError, SpawnRequest
+from ota.system.workload import Workload, WorkloadEnd
+
+INTERRUPT_CODES = frozenset((129, 130, 131, 143))
+_TURN_S = 0.05
+
+
+class BodyEnd(Struct, frozen=True, kw_only=True):
+    """How a body ended, classified."""
+
+    exit_code: int
+    """The child's own code (128 plus n after signal n); 127, 126 or 1 when nothing could be started."""
+    interrupt: Interrupt | None = None
+    """The user's interrupt, when that is what ended the body."""
+    failure: Failure | None = None
+    """A reason of ota's own: the child's code does not tell it."""
+    was_started: bool = True
+    output: StepOutput | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Ended 0 and by itself."""
+        return self.exit_code == 0 and self.interrupt is None and self.failure is None
+
+
+class Attendant(Protocol):
+    """Watches a running body: discovery, readiness, confirmation."""
+
+    def started(self, workload: Workload) -> None:
+        """The child exists."""
+        ...
+
+    def turn(self) -> float | None:
+        """Look up; how soon to be called again at the latest, None for no need. May stop the workload."""
+        ...
+
+    def interrupted(self) -> None:
+        """The user asked to stop; the workload is told after this."""
+        ...
+
+    def ended(self, end: WorkloadEnd) -> Failure | None:
+        """Leader and session are gone; a failure of the attendant's own, if any."""
+        ...
+
+
+class NoAttendant:
+    """A finite body: nothing to watch."""
+
+    def started(self, workload: Workload) -> None: ...
+
+    def turn(self) -> float | None:
+        return None
+
+    def interrupted(self) -> None: ...
+
+    def ended(self, end: WorkloadEnd) -> Failure | None:
+        return None
+
+
+def run_process(
+    context: RunContext,
+    request: SpawnRequest,
+    *,
+    step: str,
+    task: str,
+    output: StepOutput,
+    attendant: Attendant,
+    on_started: Callable[[int], None],
+    epoch: int,
+) -> BodyEnd:
+    """Run a child to its end. `epoch` is the interrupt epoch at the start of the step."""
+    intent = context.journal.intent("process", f"{task}: {request.argv[0]}")
+    try:
+        workload = Workload(
+            request,
+            interrupts=context.interrupts if context.options.jobs == 1 else None,
+            clock=context.clock,
+        )
+    except SpawnError as error:
+        context.journal.ended(intent, error.exit_code)
+        finding = error.findings[0]
+        failure = Failure(
+            origin="spawn",
+            title="Task Failed",
+            task=task,
+            detail=f"task `{task}` could not be started: {finding.summary}",
+            why=(finding.why,),
+            next=(finding.next,),
+            findings=error.findings,
+        )
+        return BodyEnd(exit_code=error.exit_code, failure=failure, was_started=False, output=output)
+    with workload:
+        context.journal.started(intent, workload.leader)
+        on_started(workload.leader.pid)
+        attendant.started(workload)
+        end = _supervise(context, workload, output, attendant, epoch)
+    output.finish()
+    context.journal.ended(intent, end.exit_code)
+    trouble = attendant.ended(end)
+    _tell_leftovers(context, step, end)
+    return BodyEnd(
+        exit_code=end.exit_code,
+        interrupt=None if trouble is not None else interrupt_of(end, context.interrupts.since(epoch)),
+        failure=trouble,
+        output=output,
+    )
+
+
+def _supervise(
+    context: RunContext, workload: Workload, output: StepOutput, attendant: Attendant, epoch: int
+) -> WorkloadEnd:
+    forwarded = 0
+
+    def look() -> None:
+        nonlocal forwarded
+        interrupt = context.interrupts.since(epoch)
+        if interrupt is not None and interrupt.count > forwarded:
+            if forwarded == 0:
+                attendant.interrupted()
+            forwarded = interrupt.count
+            workload.request_stop(interrupt.number, grace_s=GRACE_S)
+
+    waking = context.interrupts.waking(workload.wake) if context.options.jobs > 1 else nullcontext()
+    with waking:
+        look()
+        while True:
+            limits = [limit for limit in (attendant.turn(), _TURN_S if output.is_filtered else None) if limit]
+            end = workload.supervise(output.chunk, on_wake=look, limit_s=min(limits) if limits else None)
+            if end is not None:
+                return end
+            look()
+            if output.is_filtered:
+                output.idle()
+
+
+def interrupt_of(end: WorkloadEnd, interrupt: Interrupt | None) -> Interrupt | None:
+    """Whether the user's interrupt is what ended the body (runtime specification 12.3).
+
+    A concrete non-zero code of the child's own stays a failure, however late the interrupt came;
+    a child that ignored the request and was killed for it did not fail by itself.
+    """
+    if end.exit_code in INTERRUPT_CODES:
+        return interrupt or Interrupt(number=end.exit_code - 128, count=1)
+    if interrupt is None:
+        return None
+    was_killed_for_it = end.stopped_by is not None and end.was_killed and end.signal == signal.SIGKILL
+    return interrupt if end.exit_code == 0 or was_killed_for_it else None
+
+
+def _tell_leftovers(context: RunContext, step: str, end: WorkloadEnd) -> None:
+    if end.left_behind.ended:
+        count = len(end.left_behind.ended)
+        what = "process" if count == 1 else "processes"
+        text = f"ended {count} {what} the task had left in the background"
+        context.stream.emit(StepNote(step=step, text=text))
+    if end.left_behind.survived:
+        pids = ", ".join(str(each.identity.pid) for each in end.left_behind.survived)
+        text = f"cleanup incomplete: pid {pids} could not be ended"
+        context.stream.emit(StepNote(step=step, text=text, is_warning=True))

@@ -1,0 +1,424 @@
+"""A running native service: its ports found, its readiness awaited, its endpoints confirmed.
+
+Started, reachable, ready and confirmed are told apart: each is an event of its own, emitted
+when it was observed. A declared readiness is a gate; without one, reachability is looked for
+as long as the service runs, and nothing depends on it.
+
+Source: runtime specification 10.4, 10.7, 11; decisions D7, D26, D28; lessons, "Ready means ready".
+"""
+
+import signal
+from collections.abc import Collection
+
+from ota.errors import Finding, HostError
+from ota.execute.context import RunContext
+from ota.execute.endpoints import ResolvedListeners, known_ports, resolve_listeners
+from ota.execute.events import (
+    Endpoint,
+    EndpointConfirmed,
+    EndpointPlanned,
+    Failure,
+    LadderRung,
+    Reachable,
+    ReadinessExhausted,
+    Waiting,
+)
+from ota.execute.output import StepOutput
+from ota.readiness.ladder import Expected, Ladder, NativeWorkload, observe_ladder
+from ota.readiness.probes import HttpProbe, OwnListenerProbe, Probe, TcpProbe, statuses_accepted
+from ota.readiness.timing import Timing
+from ota.readiness.wait import (
+    Attempt,
+    Exhausted,
+    Gate,
+    ReadinessWatch,
+    Ready,
+    StopReason,
+    not_ready_finding,
+    render_attempt,
+)
+from ota.resolve.plan import ProbePlan, ReadinessPlan, RuntimePlan, StepPlan
+from ota.system.discovery import PortDiscovery, WorkloadProcesses
+from ota.system.ports import find_port_holder, port_taken_finding, preflight_bind
+from ota.system.processes import owned_processes, session_members
+from ota.system.workload import Workload, WorkloadEnd
+
+QUIET_S = 0.3
+QUIET_LIMIT_S = 2.0
+_TURN_S = 0.1
+_WAITING_EVERY_S = 1.0
+_INTERRUPT_GRACE_S = 0.35
+_PATIENT = Timing(interval_s=0.5, retries=1_000_000_000)
+"""Without declared readiness nobody is kept waiting, so there is no budget."""
+_ANY_ANSWER = ((100, 599),)
+
+
+def taken_port(step: StepPlan, runtime: RuntimePlan) -> Finding | None:
+    """The first fixed bind port that somebody else holds, with its holder and the ways out.
+
+    Asked before the body starts: afterwards a stranger's answer could not be told from the task's.
+    """
+    for listener in runtime.listeners:
+        if listener.bind_port is None or preflight_bind(listener.bind_address, listener.bind_port) != "taken":
+            continue
+        return port_taken_finding(
+            listener.bind_address,
+            listener.bind_port,
+            find_port_holder(listener.bind_address, listener.bind_port),
+            subject=f"task `{step.task.name}`, listener `{listener.name}`",
+        )
+    return None
+
+
+class ServiceAttendant:
+    """Watches one service from spawn to end. All its work happens on the turns of the supervising loop."""
+
+    def __init__(self, context: RunContext, step: StepPlan, runtime: RuntimePlan, output: StepOutput) -> None:
+        self._context = context
+        self._step = step
+        self._runtime = runtime
+        self._output = output
+        self._workload: Workload | None = None
+        self._started_at = 0.0
+        self._discovery: PortDiscovery | None = None
+        self._resolved: ResolvedListeners | None = None
+        self._gate: ReadinessWatch | None = None
+        self._watches: dict[str, ReadinessWatch] = {}
+        self._is_ready = False
+        self._was_interrupted = False
+        self._failure: Failure | None = None
+        self._unconfirmed: dict[str, float] = {}
+        self._told_waiting_at = 0.0
+        self._last_output_at = 0.0
+
+    # -- the attendant's four moments ------------------------------------------------------------
+
+    def started(self, workload: Workload) -> None:
+        self._workload = workload
+        self._started_at = self._told_waiting_at = self._now()
+        ports = known_ports(self._runtime)
+        if len(ports) == len(self._runtime.listeners):
+            self._listen(ports)
+            return
+        self._discovery = PortDiscovery(
+            WorkloadProcesses(pids=self._pids, exit_code=lambda: None),
+            subject=f"task `{self._step.task.name}`",
+            started_at=self._started_at,
+        )
+
+    def turn(self) -> float | None:
+        if self._workload is None or self._failure is not None:
+            return None
+        due = self._discover() if self._discovery is not None else None
+        if self._gate is not None and not self._is_ready:
+            self._look_at_gate()
+        self._look_at_watches()
+        self._confirm_when_quiet()
+        if due is not None:
+            return max(0.005, due - self._now())
+        return _TURN_S if self._gate is not None or self._watches or self._unconfirmed else None
+
+    def interrupted(self) -> None:
+        """A service that became ready just before it is still seen as ready."""
+        self._was_interrupted = True
+        reason = StopReason(kind="interrupted")
+        for watch in self._open_watches():
+            watch.request_stop(reason)
+        for watch in self._open_watches():
+            watch.join(_INTERRUPT_GRACE_S)
+        if self._gate is not None and not self._is_ready:
+            self._look_at_gate()
+        self._look_at_watches()
+
+    def ended(self, end: WorkloadEnd) -> Failure | None:
+        reason = StopReason(kind="process_exited", exit_code=end.exit_code)
+        for watch in self._open_watches():
+            watch.request_stop(reason)
+        for watch in self._open_watches():
+            watch.join()
+        self._look_at_watches()
+        self._confirm_all()
+        if self._failure is None and not self._was_interrupted:
+            self._failure = self._ended_too_early(end)
+        return self._failure
+
+    # -- ports -----------------------------------------------------------------------------------
+
+    def _discover(self) -> float | None:
+        assert self._discovery is not None
+        try:
+            due = self._discovery.step(self._now())
+        except HostError as error:
+            self._discovery = None
+            self._fail(error.findings[0], "discovery")
+            return None
+        if due is not None:
+            return due
+        found, self._discovery = self._discovery.found, None
+        assert found is not None
+        discovered = {each.name: found.port for each in self._runtime.listeners if each.bind_port is None}
+        self._listen({**known_ports(self._runtime), **discovered})
+        return None
+
+    def _listen(self, ports: dict[str, int]) -> None:
+        self._resolved = resolved = resolve_listeners(self._runtime, ports)
+        if resolved.endpoints or resolved.internal:
+            self._emit(
+                EndpointPlanned(step=self._step.id, endpoints=resolved.endpoints, internal=resolved.internal)
+            )
+        readiness = self._runtime.readiness
+        gated = resolved.of(readiness.probe.listener) if readiness is not None else None
+        if readiness is not None and gated is not None:
+            self._gate = self._open(self._gates(readiness, gated), _timing(readiness), gated.listener)
+        else:
+            self._watch_endpoints(resolved.endpoints)
+
+    def _watch_endpoints(self, endpoints: Collection[Endpoint]) -> None:
+        for endpoint in endpoints:
+            gate = Gate(name=endpoint.listener, probe=_reach(endpoint))
+            self._watches[endpoint.listener] = self._open(
+                (gate, self._own(endpoint)), _PATIENT, endpoint.listener
+            )
+
+    def _open(self, gates: tuple[Gate, ...], timing: Timing, name: str) -> ReadinessWatch:
+        assert self._workload is not None
+        watch = ReadinessWatch(
+            gates,
+            timing,
+            subject=self._step.task.name,
+            clock=self._context.clock,
+            on_attempt=self._attempted,
+            on_done=self._workload.wake,
+        )
+        watch.step(self._now())
+        return watch
+
+    def _gates(self, readiness: ReadinessPlan, gated: Endpoint) -> tuple[Gate, ...]:
+        gates = [Gate(name=gated.listener, probe=_declared(readiness.probe, gated, readiness))]
+        for probe in readiness.signal_probes:
+            endpoint = self._resolved.of(probe.listener) if self._resolved is not None else None
+            if endpoint is not None:
+                name = probe.name or probe.listener
+                gates.append(Gate(name=name, probe=_declared(probe, endpoint, readiness)))
+        return (*gates, self._own(gated))
+
+    def _own(self, endpoint: Endpoint) -> Gate:
+        probe = OwnListenerProbe(host=endpoint.host_address, port=endpoint.host_port, pids=self._pids)
+        return Gate(name=endpoint.listener, probe=probe)
+
+    def _pids(self) -> Collection[int]:
+        """The session first, which is cheap; everything the run's marker proves when that has no answer."""
+        assert self._workload is not None
+        leader = self._workload.leader
+        members = {each.pid for each in session_members(leader.pid)}
+        return members | {each.pid for each in owned_processes(self._context.run_id, (leader,))}
+
+    # -- readiness -------------------------------------------------------------------------------
+
+    def _attempted(self, attempt: Attempt) -> None:
+        """Called in a watch's thread after each attempt."""
+        now = self._now()
+        if attempt.result.ok or now - self._told_waiting_at < _WAITING_EVERY_S:
+            return
+        self._told_waiting_at = now
+        watch = self._gate
+        if watch is not None:
+            self._emit(Waiting(step=self._step.id, text=watch.text()))
+
+    def _look_at_gate(self) -> None:
+        assert self._gate is not None
+        outcome = self._gate.outcome
+        if isinstance(outcome, Ready):
+            self._is_ready = True
+            self._emit(
+                Reachable(
+                    step=self._step.id,
+                    is_gate=True,
+                    attempts=outcome.probes,
+                    elapsed_ms=round(outcome.elapsed_s * 1000),
+                )
+            )
+            gated = outcome.last[-1].gate.name
+            self._unconfirmed[self._gated_listener()] = self._now()
+            assert self._resolved is not None
+            self._watch_endpoints([each for each in self._resolved.endpoints if each.listener != gated])
+        elif isinstance(outcome, Exhausted):
+            self._exhausted(outcome)
+
+    def _gated_listener(self) -> str:
+        assert self._runtime.readiness is not None
+        return self._runtime.readiness.probe.listener
+
+    def _look_at_watches(self) -> None:
+        for listener, watch in list(self._watches.items()):
+            outcome = watch.outcome
+            if outcome is None:
+                continue
+            del self._watches[listener]
+            if isinstance(outcome, Ready):
+                if self._runtime.readiness is None and listener == self._runtime.primary:
+                    elapsed_ms = round(outcome.elapsed_s * 1000)
+                    self._emit(
+                        Reachable(
+                            step=self._step.id,
+                            is_gate=False,
+                            attempts=outcome.probes,
+                            elapsed_ms=elapsed_ms,
+                        )
+                    )
+                self._unconfirmed[listener] = self._now()
+
+    def _confirm_when_quiet(self) -> None:
+        """A confirmation waits for quiet output, so that it is not torn apart on the terminal."""
+        now = self._now()
+        if self._output.has_printed:
+            self._output.has_printed = False
+            self._last_output_at = now
+        for listener, reached_at in list(self._unconfirmed.items()):
+            if now - self._last_output_at >= QUIET_S or now - reached_at >= QUIET_LIMIT_S:
+                self._confirm(listener)
+
+    def _confirm_all(self) -> None:
+        for listener in list(self._unconfirmed):
+            self._confirm(listener)
+
+    def _confirm(self, listener: str) -> None:
+        reached_at = self._unconfirmed.pop(listener)
+        endpoint = self._resolved.of(listener) if self._resolved is not None else None
+        if endpoint is not None:
+            elapsed_ms = round((reached_at - self._started_at) * 1000)
+            self._emit(EndpointConfirmed(step=self._step.id, endpoint=endpoint, elapsed_ms=elapsed_ms))
+
+    # -- failures --------------------------------------------------------------------------------
+
+    def _exhausted(self, outcome: Exhausted) -> None:
+        ladder = self._ladder(outcome)
+        rungs = tuple(
+            LadderRung(name=rung.rung, standing=rung.standing, detail=rung.detail, elapsed_ms=rung.elapsed_ms)
+            for rung in ladder.rungs
+        )
+        last = tuple(render_attempt(attempt) for attempt in outcome.last)
+        self._emit(
+            ReadinessExhausted(step=self._step.id, attempts=outcome.attempts, last_results=last, ladder=rungs)
+        )
+        finding = not_ready_finding(outcome, subject=f"task `{self._step.task.name}`", fix=ladder.fix)
+        self._fail(finding, "readiness", rungs=rungs, why=last)
+
+    def _ladder(self, outcome: Exhausted) -> Ladder:
+        assert self._resolved is not None
+        endpoint = self._resolved.of(self._gated_listener())
+        assert endpoint is not None
+        expected = Expected(
+            subject=f"task `{self._step.task.name}`",
+            listener=endpoint.listener,
+            bind_address=endpoint.bind_address,
+            bind_port=endpoint.bind_port,
+            host_address=endpoint.host_address,
+            host_port=endpoint.host_port,
+        )
+        workload = NativeWorkload(
+            pids=self._pids,
+            exit_code=lambda: None,
+            has_printed=lambda: not self._output.excerpt.is_empty,
+        )
+        last = outcome.last[-1]
+        return observe_ladder(expected, workload, last.gate.probe, last=last.result)
+
+    def _fail(
+        self,
+        finding: Finding,
+        origin: str,
+        *,
+        rungs: tuple[LadderRung, ...] = (),
+        why: tuple[str, ...] = (),
+    ) -> None:
+        assert self._workload is not None
+        self._failure = Failure(
+            origin="discovery" if origin == "discovery" else "readiness",
+            title=finding.title or "Service failed to start",
+            task=self._step.task.name,
+            detail=finding.summary,
+            why=why or (finding.why,),
+            next=(finding.next,),
+            ladder=rungs,
+            findings=(finding,),
+            show_output=True,
+        )
+        self._workload.request_stop(signal.SIGTERM)
+
+    def _ended_too_early(self, end: WorkloadEnd) -> Failure | None:
+        """A gate that was never reached is a failed start, also when the process ended 0."""
+        if self._runtime.readiness is None or self._is_ready or end.exit_code != 0:
+            return None
+        task = self._step.task.name
+        finding = Finding(
+            code="OTA_SERVICE_EXITED_EARLY",
+            title="Service failed to start",
+            summary=f"task `{task}` ended with exit code 0 before it was ready",
+            why="a service must stay in the foreground; one that forks and exits cannot be supervised",
+            next="start it in the foreground (most servers have a flag for it)",
+            category="execution",
+        )
+        return Failure(
+            origin="readiness",
+            title=finding.title,
+            task=task,
+            detail=finding.summary,
+            why=(finding.why,),
+            next=(finding.next,),
+            findings=(finding,),
+            show_output=True,
+        )
+
+    def _open_watches(self) -> list[ReadinessWatch]:
+        watches = [*self._watches.values(), *((self._gate,) if self._gate is not None else ())]
+        return [watch for watch in watches if watch.outcome is None]
+
+    def _now(self) -> float:
+        return self._context.clock.monotonic_s()
+
+    def _emit(
+        self, event: Waiting | Reachable | EndpointPlanned | EndpointConfirmed | ReadinessExhausted
+    ) -> None:
+        self._context.stream.emit(event)
+
+
+def _timing(readiness: ReadinessPlan) -> Timing:
+    return Timing(
+        interval_s=readiness.interval_ms / 1000,
+        retries=readiness.retries,
+        timeout_s=(readiness.probe.timeout_ms or 2000) / 1000,
+        start_period_s=readiness.start_period_ms / 1000,
+    )
+
+
+def _declared(probe: ProbePlan, endpoint: Endpoint, readiness: ReadinessPlan) -> Probe:
+    timeout_s = (probe.timeout_ms or readiness.probe.timeout_ms or 2000) / 1000
+    if probe.kind == "tcp":
+        return TcpProbe(host=endpoint.host_address, port=endpoint.host_port, timeout_s=timeout_s)
+    accepts = statuses_accepted(probe.statuses) if probe.statuses is not None else ((200, 399),)
+    return HttpProbe(
+        host=endpoint.host_address,
+        port=endpoint.host_port,
+        scheme="https" if endpoint.protocol == "https" else "http",
+        path=probe.path or "/",
+        method=probe.method,
+        headers=tuple(probe.headers.items()),
+        accepts=accepts,
+        body_contains=probe.body_contains,
+        timeout_s=timeout_s,
+    )
+
+
+def _reach(endpoint: Endpoint) -> Probe:
+    """Reachability of an endpoint without declared readiness: any answer in its own protocol."""
+    if endpoint.protocol == "tcp":
+        return TcpProbe(host=endpoint.host_address, port=endpoint.host_port)
+    path = (endpoint.url or "").split("/", 3)[-1]
+    return HttpProbe(
+        host=endpoint.host_address,
+        port=endpoint.host_port,
+        scheme="https" if endpoint.protocol == "https" else "http",
+        path=f"/{path}",
+        accepts=_ANY_ANSWER,
+    )
