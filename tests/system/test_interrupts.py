@@ -96,3 +96,10 @@ def test_an_interrupt_reaches_a_workload_supervised_in_another_thread(tmp_path: 
             interrupts.wait(5.0)
             thread.join()
     assert [end.exit_code for end in ends] == [143]
+
+
+def test_a_signal_while_the_loop_is_being_woken_does_not_block(tmp_path: Path) -> None:
+    with Interrupts() as interrupts, Workload(shell("exec sleep 60", cwd=tmp_path)) as workload:
+        with interrupts.waking(workload.wake), workload._wake_lock:
+            signal.raise_signal(signal.SIGTERM)
+        assert interrupts.epoch() == 1

@@ -18,6 +18,14 @@ from system.system_tools import Output, eventually, gone, identity_from, new_run
 pytestmark = pytest.mark.edge
 
 
+@pytest.fixture(autouse=True, params=["here", "elsewhere"])
+def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways of starting a child: in ota's own directory there is a quicker one."""
+    if request.param == "here":
+        monkeypatch.chdir(tmp_path)
+    return str(request.param)
+
+
 def run(request: SpawnRequest, output: Output | None = None, grace_s: float = 5.0) -> WorkloadEnd:
     with Workload(request, grace_s=grace_s) as workload:
         end = workload.supervise(output or Output(), limit_s=60)
@@ -294,6 +302,14 @@ def command(*argv: str, cwd: Path) -> SpawnRequest:
     return SpawnRequest(argv=argv, cwd=cwd, env=dict(os.environ), run_id="r")
 
 
+def test_a_script_sees_the_name_it_was_called_by(tmp_path: Path) -> None:
+    (tmp_path / "tool").write_text("#!/bin/sh\necho $0\n")
+    (tmp_path / "tool").chmod(0o755)
+    output = Output()
+    run(command("./tool", cwd=tmp_path), output)
+    assert output.text == "./tool\n"
+
+
 def test_a_missing_program_is_127(tmp_path: Path) -> None:
     assert refusal(command("no-such-program", cwd=tmp_path))[:2] == ("OTA_SPAWN_NOT_FOUND", 127)
     assert refusal(command("./no-such-program", cwd=tmp_path))[:2] == ("OTA_SPAWN_NOT_FOUND", 127)
@@ -414,3 +430,63 @@ def test_ctrl_z_in_an_interactive_child_stops_ota_and_continues_with_it(tmp_path
 def test_identity_of_the_leader_is_the_childs(tmp_path: Path) -> None:
     with Workload(shell("sleep 60", cwd=tmp_path)) as workload:
         assert workload.leader == observe_identity(workload.leader.pid)
+
+
+def test_starting_in_our_own_directory_does_without_subprocess(tmp_path: Path, way: str) -> None:
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from ota.system.spawn import SpawnRequest; from ota.system.workload import Workload\n"
+        "r = SpawnRequest(argv=('sh', '-c', 'exit 3'), cwd=Path.cwd(), env=dict(os.environ), run_id='r')\n"
+        "end = Workload(r).supervise(print)\n"
+        "print(end.exit_code, 'subprocess' in sys.modules, 'threading' in sys.modules)"
+    )
+    output = Output()
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run(SpawnRequest(argv=(sys.executable, "-c", code), cwd=tmp_path, env=env, run_id="r"), output)
+    assert output.text == "3 False False\n"
+
+
+@pytest.mark.parametrize("name", ["SIGPIPE", "SIGINT"])
+def test_children_start_with_default_signals_and_nothing_blocked(tmp_path: Path, name: str) -> None:
+    output = Output()
+    run(shell(f"kill -{name[3:]} $$; echo survived", cwd=tmp_path), output)
+    assert output.text == ""
+
+
+def test_a_new_window_size_is_passed_on(tmp_path: Path) -> None:
+    """On a real pseudo-terminal whose size changes while the child runs."""
+    import pexpect
+
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from ota.system.interrupts import Interrupts\n"
+        "from ota.system.spawn import SpawnRequest\n"
+        "from ota.system.workload import Workload\n"
+        "child = ('import os, signal\\n'\n"
+        "  'from os import get_terminal_size as size\\n'\n"
+        "  'def show(*_): print(\"size\", size(1).columns, size(2).lines, flush=True)\\n'\n"
+        "  'signal.signal(signal.SIGWINCH, show); show()\\n'\n"
+        "  'while True: signal.pause()')\n"
+        "r = SpawnRequest(argv=(sys.executable, '-c', child), cwd=Path.cwd(), env=dict(os.environ),\n"
+        "                 run_id='r', output='terminal')\n"
+        "with Interrupts() as i, Workload(r, interrupts=i) as w:\n"
+        "    epoch = i.epoch()\n"
+        "    def wake():\n"
+        "        if i.since(epoch): w.request_stop(2)\n"
+        "    end = w.supervise(lambda s, d: os.write(1, d), on_wake=wake)\n"
+        "    print('end', end.exit_code)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    child = pexpect.spawn(
+        sys.executable, ["-c", program], env=env, timeout=30, encoding="utf-8", dimensions=(30, 100)
+    )
+    try:
+        child.expect("size 100 30")
+        child.setwinsize(20, 40)
+        child.expect("size 40 20")
+        child.sendintr()
+        child.expect("end 130|end 1")
+        child.expect(pexpect.EOF)
+    finally:
+        child.close(force=True)

@@ -37,11 +37,16 @@ class Footprint(Struct, frozen=True, kw_only=True):
 
 
 def observe_footprint(
-    run_id: str, leaders: Iterable[Identity] = (), *, ports_of: ListeningPorts | None = None
+    run_id: str,
+    leaders: Iterable[Identity] = (),
+    *,
+    since_ticks: int = 0,
+    ports_of: ListeningPorts | None = None,
 ) -> Footprint:
     """Look through the process table for what belongs to a run.
 
-    `ports_of` answers which ports a process listens on; it is asked only about what was found.
+    `since_ticks` is the start of the run's ota process. `ports_of` answers which ports a process
+    listens on; it is asked only about what was found.
     """
     return Footprint(
         processes=tuple(
@@ -50,7 +55,7 @@ def observe_footprint(
                 command=observe_command(identity.pid),
                 ports=ports_of(identity.pid) if ports_of is not None else (),
             )
-            for identity in owned_processes(run_id, leaders)
+            for identity in owned_processes(run_id, leaders, since_ticks=since_ticks)
             if is_alive(identity)
         )
     )

@@ -219,11 +219,21 @@ def _clean(journal: Path, run_id: str) -> None:
 
 
 def end_what_is_owned(
-    run_id: str, leaders: Iterable[Identity], *, grace_s: float = GRACE_S, clock: Clock = SYSTEM_CLOCK
+    run_id: str,
+    leaders: Iterable[Identity],
+    *,
+    since_ticks: int = 0,
+    grace_s: float = GRACE_S,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> EndRecord:
     """End every process that provably belongs to a run, until none can be found."""
     known = tuple(leaders)
-    return end_processes((), grace_s=grace_s, clock=clock, again=lambda: owned_processes(run_id, known))
+    return end_processes(
+        (),
+        grace_s=grace_s,
+        clock=clock,
+        again=lambda: owned_processes(run_id, known, since_ticks=since_ticks),
+    )
 
 
 def close_journal(journal: Path, *, by: str, record: EndRecord) -> None:

@@ -52,14 +52,18 @@ class Interrupts:
         self._write_end = -1
 
     def __enter__(self) -> Self:
-        if not _in_main_thread():
+        read_end, write_end = os.pipe()
+        os.set_blocking(read_end, False)
+        os.set_blocking(write_end, False)
+        try:
+            # Python's handlers run in the main thread only, while the kernel may deliver to any:
+            # this descriptor is what interrupts a poll of the main thread in every case.
+            self._previous_wakeup = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        except ValueError:  # not the main thread
+            os.close(read_end)
+            os.close(write_end)
             return self
-        self._read_end, self._write_end = os.pipe()
-        os.set_blocking(self._read_end, False)
-        os.set_blocking(self._write_end, False)
-        # Python's handlers run in the main thread only, while the kernel may deliver to any: this
-        # descriptor is what interrupts a poll of the main thread in every case.
-        self._previous_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        self._read_end, self._write_end = read_end, write_end
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._note)
         if _RESIZE is not None:
@@ -129,9 +133,3 @@ class Interrupts:
     def _wake_all(self, _number: int, _frame: FrameType | None) -> None:
         for waker in tuple(self._wakers):
             waker()
-
-
-def _in_main_thread() -> bool:
-    import threading
-
-    return threading.current_thread() is threading.main_thread()

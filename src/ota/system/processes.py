@@ -102,10 +102,18 @@ def session_members(session: int) -> tuple[Identity, ...]:
     return tuple(identity_of(facts) for facts in observe_session(session))
 
 
-def processes_with_marker(run_id: str) -> tuple[Identity, ...]:
+def processes_with_marker(run_id: str, *, since_ticks: int = 0) -> tuple[Identity, ...]:
     """The living processes started by a run, wherever they moved."""
     table = observe_processes()
-    return _identities(table, (pid for pid in table if carries_marker(pid, run_id)))
+    return _identities(table, _marked(table, run_id, since_ticks))
+
+
+def _marked(table: dict[int, ProcessFacts], run_id: str, since_ticks: int) -> set[int]:
+    return {
+        pid
+        for pid, facts in table.items()
+        if facts.start_ticks >= since_ticks and not facts.is_dead and carries_marker(pid, run_id)
+    }
 
 
 def descendants(pid: int) -> tuple[Identity, ...]:
@@ -114,16 +122,19 @@ def descendants(pid: int) -> tuple[Identity, ...]:
     return _identities(table, _with_descendants(table, {pid}) - {pid})
 
 
-def owned_processes(run_id: str, leaders: Iterable[Identity] = ()) -> tuple[Identity, ...]:
+def owned_processes(
+    run_id: str, leaders: Iterable[Identity] = (), *, since_ticks: int = 0
+) -> tuple[Identity, ...]:
     """Every living process that provably belongs to a run.
 
     Proof is the run's marker, or being a leader the run wrote down; both extend to the session
     such a process leads or shares with that leader, and to descendants. A process that only has
-    the pid of a leader proves nothing.
+    the pid of a leader proves nothing. `since_ticks`, the start of the run's ota process, saves
+    looking into processes that are older than the run.
     """
     table = {pid: facts for pid, facts in observe_processes().items() if not facts.is_dead}
     known = tuple(leaders)
-    proven = {pid for pid in table if carries_marker(pid, run_id)}
+    proven = _marked(table, run_id, since_ticks)
     proven |= {leader.pid for leader in known if leader.pid in table and is_same(leader, table[leader.pid])}
     led = proven | {leader.pid for leader in known}
     sessions = {table[pid].session for pid in proven} & led

@@ -142,7 +142,13 @@ def _life(run: RunStep | None) -> Life:
 
 def _clean(facts: JournalFacts, clock: Clock) -> Reconciled:
     assert facts.run is not None
-    record = end_what_is_owned(facts.run_id, facts.leaders, clock=clock)
+    is_this_boot = facts.run.ota.boot_id == boot_id()
+    record = end_what_is_owned(
+        facts.run_id,
+        facts.leaders,
+        since_ticks=facts.run.ota.start_ticks if is_this_boot else 0,
+        clock=clock,
+    )
     close_journal(facts.path, by="reconcile", record=record)
     if record.survived:
         raise HostError(_survivors(facts, record))

@@ -8,17 +8,20 @@ Source: runtime specification 3, 12.1, 20.1, 20.3, 26.
 import errno
 import os
 import signal
-import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from ota.errors import Finding, HostError
 from ota.system.host import environ
 from ota.system.process_table import RUN_MARKER, marker_of
+from ota.system.quick_spawn import quick_spawn
+
+if TYPE_CHECKING:
+    import subprocess
 
 Stream = Literal["stdout", "stderr"]
 OutputMode = Literal["capture", "terminal", "inherit"]
@@ -74,7 +77,26 @@ class Channel:
             self.read_end = -1
 
 
-def start_child(request: SpawnRequest) -> tuple[subprocess.Popen[bytes], tuple[Channel, ...]]:
+class Child:
+    """A started process, to be collected exactly once."""
+
+    def __init__(self, pid: int, process: "subprocess.Popen[bytes] | None" = None) -> None:
+        self.pid = pid
+        self._process = process
+        self._status: int | None = None
+
+    def collect(self) -> int | None:
+        """The exit code, negative for a signal, as soon as it ended; None while it runs."""
+        if self._process is not None:
+            return self._process.poll()
+        if self._status is None:
+            with suppress(ChildProcessError):
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                self._status = os.waitstatus_to_exitcode(status) if pid else None
+        return self._status
+
+
+def start_child(request: SpawnRequest) -> tuple[Child, tuple[Channel, ...]]:
     """Start the child in its own session, or, with the real terminal, in its own process group.
 
     Raises:
@@ -87,33 +109,67 @@ def start_child(request: SpawnRequest) -> tuple[subprocess.Popen[bytes], tuple[C
             channels.extend(
                 Channel(stream, is_terminal=_is_terminal(request, stream)) for stream in ("stdout", "stderr")
             )
-        process = _popen(request, channels)
+        child = _start(request, channels)
     except (OSError, ValueError) as error:
         for channel in channels:
             channel.close()
         raise _spawn_failed(request, error) from error
     for channel in channels:
         channel.close_write_end()
-    return process, tuple(channels)
+    return child, tuple(channels)
+
+
+def _start(request: SpawnRequest, channels: list[Channel]) -> Child:
+    output, errors = (channels[0].write_end, channels[1].write_end) if channels else (1, 2)
+    null = -1 if request.stdin == "inherit" else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    streams = (0 if null < 0 else null, output, errors)
+    is_own_session = request.output != "inherit"
+    environment = _child_environment(request)
+    try:
+        pid = quick_spawn(
+            _executable(request),
+            request.argv,
+            environment,
+            request.cwd,
+            streams,
+            own_session=is_own_session,
+        )
+        return Child(pid) if pid is not None else _start_with_subprocess(request, environment, streams)
+    finally:
+        if null >= 0:
+            os.close(null)
+
+
+def _executable(request: SpawnRequest) -> str | None:
+    """What to execute, spelled as the child should see its own name; None when there is nothing."""
+    found = _find_program(request, only_executable=True)
+    if found is None:
+        return None
+    return request.argv[0] if "/" in request.argv[0] else str(found)
+
+
+def _start_with_subprocess(
+    request: SpawnRequest, environment: dict[str, str], streams: tuple[int, int, int]
+) -> Child:
+    import subprocess
+
+    is_interactive = request.output == "inherit"
+    process = subprocess.Popen(
+        list(request.argv),
+        bufsize=0,
+        stdin=streams[0],
+        stdout=streams[1],
+        stderr=streams[2],
+        cwd=request.cwd,
+        env=environment,
+        start_new_session=not is_interactive,
+        process_group=0 if is_interactive else None,
+    )
+    return Child(process.pid, process)
 
 
 def _is_terminal(request: SpawnRequest, stream: Stream) -> bool:
     return request.output == "terminal" and stream in request.terminal_streams
-
-
-def _popen(request: SpawnRequest, channels: list[Channel]) -> subprocess.Popen[bytes]:
-    is_interactive = request.output == "inherit"
-    return subprocess.Popen(
-        list(request.argv),
-        bufsize=0,
-        stdin=None if request.stdin == "inherit" else subprocess.DEVNULL,
-        stdout=channels[0].write_end if channels else None,
-        stderr=channels[1].write_end if channels else None,
-        cwd=request.cwd,
-        env=_child_environment(request),
-        start_new_session=not is_interactive,
-        process_group=0 if is_interactive else None,
-    )
 
 
 def _child_environment(request: SpawnRequest) -> dict[str, str]:
@@ -209,8 +265,8 @@ def _not_executable(program: str, found: Path | None, error: OSError) -> SpawnEr
     return _failed("OTA_SPAWN_NOT_EXECUTABLE", f"{program}: cannot be executed", why, next_step, 126)
 
 
-def _find_program(request: SpawnRequest) -> Path | None:
-    """The file that argv names, executable or not."""
+def _find_program(request: SpawnRequest, *, only_executable: bool = False) -> Path | None:
+    """The file that argv names, found as the child's own PATH says."""
     program = request.argv[0] if request.argv else ""
     if not program:
         return None
@@ -219,7 +275,13 @@ def _find_program(request: SpawnRequest) -> Path | None:
     else:
         directories = request.env.get("PATH", _FALLBACK_PATH).split(":")
         candidates = [request.cwd / directory / program for directory in directories]
-    return next((candidate for candidate in candidates if candidate.exists()), None)
+    for candidate in candidates:
+        with suppress(OSError, ValueError):
+            if candidate.is_file() and os.access(candidate, os.X_OK):
+                return candidate
+            if not only_executable and candidate.exists():
+                return candidate
+    return None
 
 
 def _failed(code: str, summary: str, why: str, next_step: str, exit_code: int) -> SpawnError:

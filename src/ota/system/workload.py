@@ -11,9 +11,9 @@ Source: runtime specification 12.1, 20; lessons, "Nothing left behind".
 import os
 import select
 import signal
+from _thread import allocate_lock
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock
 from typing import Literal, Self
 
 from msgspec import Struct
@@ -106,21 +106,21 @@ class Workload:
         self._pipes_were_held = False
         self._ended: dict[Identity, Ended] = {}
         self._window = real_window_size() if request.output == "terminal" else None
-        self._wake_lock = Lock()
+        self._wake_lock = allocate_lock()
         self._foreground = Foreground() if request.output == "inherit" else None
         self._wake_read, self._wake_write = _wake_pipe()
         try:
-            self._process, self._channels = start_child(request)
+            self._child, self._channels = start_child(request)
         except BaseException:
             os.close(self._wake_read)
             os.close(self._wake_write)
             raise
-        self._handle = open_handle(self._process.pid)
+        self._handle = open_handle(self._child.pid)
         if self._foreground is not None:
-            self._foreground.give_to(self._process.pid)
+            self._foreground.give_to(self._child.pid)
         # the leader is collected only at the very end: until then its pid, and with it the
         # number of its session and group, cannot be reused
-        self.leader = observe_identity(self._process.pid) or Identity(pid=self._process.pid, start_ticks=0)
+        self.leader = observe_identity(self._child.pid) or Identity(pid=self._child.pid, start_ticks=0)
 
     def __enter__(self) -> Self:
         return self
@@ -138,10 +138,16 @@ class Workload:
 
     def wake(self) -> None:
         """Make the loop look up; from any thread, or a signal handler, at any time."""
-        with self._wake_lock:
+        # a signal handler may interrupt the very thread that holds the lock, so never wait for it:
+        # whoever holds it is waking the loop already, or closing it
+        if not self._wake_lock.acquire(blocking=False):
+            return
+        try:
             if self._wake_write >= 0:
                 with suppress(BlockingIOError):
                     os.write(self._wake_write, b"\0")
+        finally:
+            self._wake_lock.release()
 
     def request_stop(self, number: int, *, grace_s: float = GRACE_S) -> None:
         """Forward `number` to the whole session now, and KILL what is left after `grace_s`.
@@ -250,14 +256,14 @@ class Workload:
     def _members(self) -> tuple[Identity, ...]:
         """The session without its leader; with the real terminal, the process group without it."""
         if self._request.output == "inherit":
-            found = tuple(identity_of(facts) for facts in observe_group(self._process.pid))
+            found = tuple(identity_of(facts) for facts in observe_group(self._child.pid))
         else:
-            found = session_members(self._process.pid)
-        return tuple(member for member in found if member.pid != self._process.pid)
+            found = session_members(self._child.pid)
+        return tuple(member for member in found if member.pid != self._child.pid)
 
     def _signal_groups(self, number: int) -> None:
         """Once per process group, as a terminal does: what a trap starts afterwards is not hit."""
-        groups = {self._process.pid} if not self._leader_ended() else set()
+        groups = {self._child.pid} if not self._leader_ended() else set()
         for member in self._members():
             with suppress(ProcessLookupError):
                 groups.add(os.getpgid(member.pid))
@@ -279,14 +285,14 @@ class Workload:
     def _leader_ended(self) -> bool:
         """Whether it ended, without collecting it where the platform allows that."""
         if self._status is None:
-            self._status = _observe_status(self._process.pid) if hasattr(os, "waitid") else self._collect()
+            self._status = _observe_status(self._child.pid) if hasattr(os, "waitid") else self._collect()
             if self._status is not None and self._handle is not None:
                 os.close(self._handle)
                 self._handle = None
         return self._status is not None
 
     def _collect(self) -> tuple[int, int | None] | None:
-        code = self._process.poll()
+        code = self._child.collect()
         if code is None:
             return None
         return (code, None) if code >= 0 else (128 - code, -code)
@@ -358,17 +364,17 @@ class Workload:
             if channel.is_terminal:
                 set_window_size(channel.read_end, size)
         if not self._leader_ended():
-            signal_group(self._process.pid, signal.SIGWINCH)
+            signal_group(self._child.pid, signal.SIGWINCH)
 
     def _follow_job_control(self) -> None:
         """Ctrl+Z stops the child's group: stop with it, and bring it back when the shell continues ota."""
         assert self._foreground is not None
-        if self._leader_ended() or not _was_stopped(self._process.pid):
+        if self._leader_ended() or not _was_stopped(self._child.pid):
             return
         self._foreground.take_back()
         os.kill(os.getpid(), signal.SIGSTOP)
-        self._foreground.give_to(self._process.pid)
-        signal_group(self._process.pid, signal.SIGCONT)
+        self._foreground.give_to(self._child.pid)
+        signal_group(self._child.pid, signal.SIGCONT)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -404,7 +410,7 @@ class Workload:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-        self._process.poll()
+        self._child.collect()
         if self._foreground is not None:
             self._foreground.take_back()
             self._foreground = None
