@@ -262,8 +262,13 @@ def observed_version(stdout: str, stderr: str = "", *, names: Iterable[str] = ()
     return None
 
 
+def plain_text(output: str) -> str:
+    """Output without terminal control sequences, every line end a newline."""
+    return _ANSI.sub("", output).replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _version_line(stream: str, names: tuple[str, ...]) -> str | None:
-    lines = _ANSI.sub("", stream).replace("\r", "\n").split("\n")[:_READ_LINES]
+    lines = plain_text(stream).split("\n")[:_READ_LINES]
     numbered = [line[:_READ_LINE_WIDTH] for line in lines if _DIGIT_RUN.search(line[:_READ_LINE_WIDTH])]
     # When every line looks like noise one still is the answer: kotlinc writes `info: kotlinc-jvm 1.9.10`.
     telling = [line for line in numbered if not _NOISE.match(line)] or [
