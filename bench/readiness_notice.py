@@ -38,18 +38,21 @@ def noticed_after_ms(kind: str, delay_s: float) -> float:
         HttpProbe(host="127.0.0.1", port=port) if kind == "http" else TcpProbe(host="127.0.0.1", port=port)
     )
     argv = [sys.executable, "-S", "-c", SERVICE, str(port), str(delay_s)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as service:
-        noticed: list[float] = []
+    noticed: list[float] = []
+    service = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    try:
         with ReadinessWatch(
             [Gate(name=kind, probe=probe)],
             subject="bench",
             on_done=lambda: noticed.append(SYSTEM_CLOCK.monotonic_s()),
         ) as watch:
             outcome = watch.join(30)
-        assert isinstance(outcome, Ready), outcome
-        assert service.stdout is not None
+        if not isinstance(outcome, Ready) or service.stdout is None:
+            raise SystemExit(f"the service was not seen ready: {outcome}")
         listened = float(service.stdout.readline())
+    finally:
         service.kill()
+        service.communicate()
     return (noticed[0] - listened) * 1000
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ota.readiness.probes import ProbeResult
+from ota.readiness.results import ProbeResult
 from ota.readiness.timing import DEFAULT_TIMING, Pace, Timing, parse_timing
 from ota.readiness.wait import (
     Attempt,

@@ -15,7 +15,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ota.readiness.probes import Probe, ProbeResult, TcpProbe
+from ota.readiness.probes import Probe, TcpProbe
+from ota.readiness.results import ProbeResult
 from ota.system.ports import PortHolder, addresses_overlap, find_port_holder, preflight_bind, render_holder
 from ota.system.sockets import (
     AttemptDeadline,

@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from ota.contract.durations import render_elapsed
 from ota.errors import Finding, Place
-from ota.readiness.probes import Probe, ProbeResult
+from ota.readiness.probes import Probe
+from ota.readiness.results import ProbeResult
 from ota.readiness.timing import DEFAULT_TIMING, Pace, Timing
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.sockets import AttemptDeadline

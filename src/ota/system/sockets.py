@@ -221,10 +221,10 @@ def _complete(
     except OSError as error:  # an address with an unknown zone
         return ConnectFailure(cause="failed", address=address, detail=_words(error))
     while code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
-        if deadline.is_over():
-            return ConnectFailure(cause="timed_out", address=address, detail="connect timed out")
         if wait_writable(connection, deadline.slice_s()):
             code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        elif deadline.is_over():
+            return ConnectFailure(cause="timed_out", address=address, detail="connect timed out")
     if code == 0 and _met_itself(connection):
         # Source and destination port were the same, so TCP's simultaneous open joined the socket
         # with itself: nobody listens. Reset it, or the waiting service could not bind the port.
