@@ -1,7 +1,6 @@
 """Probing real executables: found or not, answering or not, right or wrong, and always in time."""
 
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -260,7 +259,7 @@ def test_a_hanging_tool_is_killed_with_everything_it_started(
         "acme",
         "trap '' TERM\n"
         f"setsid sh -c 'echo $$ > {tmp_path}/escaped; exec sleep 300' &\n"
-        f"(trap '' TERM; echo $$; exec sleep 300) & echo $! > {tmp_path}/child\n"
+        f"(trap '' TERM; exec sleep 300) & echo $! > {tmp_path}/child\n"
         f"while [ ! -s {tmp_path}/escaped ]; do sleep 0.01; done\n"
         "echo starting up\nsleep 300\n",
     )
@@ -268,10 +267,7 @@ def test_a_hanging_tool_is_killed_with_everything_it_started(
     outcome = probe(tool("acme", "1"), env, tmp_path, limit_s=0.6)
     assert time.monotonic() - started < 4
     assert (outcome.status, outcome.is_timed_out, outcome.exit_code) == ("failing", True, None)
-    assert (
-        outcome.first_line in ("starting up", str(pid_from(tmp_path / "child")))
-        or outcome.first_line.isdigit()
-    )
+    assert outcome.first_line == "starting up"
     assert not is_alive(pid_from(tmp_path / "child"))
     assert not is_alive(pid_from(tmp_path / "escaped"))
     finding = requirement_finding(outcome)
@@ -390,7 +386,3 @@ def test_real_tools_of_this_machine_have_a_version(name: str, tmp_path: Path) ->
     if outcome.status == "missing":
         pytest.skip(f"{name} is not installed")
     assert (outcome.status, outcome.first_line) == ("satisfied", "")
-
-
-def test_the_scripts_of_these_tests_are_executable(make_tool: MakeTool) -> None:
-    assert make_tool("acme", "").stat().st_mode & stat.S_IXUSR
