@@ -17,6 +17,7 @@ from ota.requirements.probes import (
     requirement_finding,
     version_forms,
 )
+from support.leaks import MARK
 
 pytestmark = pytest.mark.edge
 
@@ -40,8 +41,9 @@ def make_tool(tmp_path: Path) -> MakeTool:
 
 
 @pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    return {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path)}
+def env(tmp_path: Path, no_process_left_behind: None) -> dict[str, str]:
+    """A complete environment; the mark lets the leak check find what a tool starts."""
+    return {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path), MARK: os.environ[MARK]}
 
 
 def tool(name: str, version: str) -> Wanted:
