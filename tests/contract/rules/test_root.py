@@ -1,6 +1,7 @@
 """Root rules, each broken alone."""
 
 import pytest
+
 from contract.rules.table import Case, only, prove, told
 
 CASES = (

@@ -465,13 +465,39 @@ def context_is_configured(subject: Subject) -> Iterator[Violation]:
             yield _missing("V054", owner, (*path, "remote", "target"), hint)
 
 
+def _attaching(subject: Subject) -> Iterator[tuple[Context, FieldPath, Plane | None]]:
+    """Contexts that state attachments, with the path of these and the plane, None when it is not known."""
+    for name, context, path in _contexts(subject):
+        if context.attachments is not None:
+            merged = subject.planes.contexts.get(name)
+            yield context, (*path, "attachments"), merged.backend if merged is not None else None
+
+
+def attachments_plane(subject: Subject) -> Iterator[Violation]:
+    """V058: networks and volumes are a container engine's."""
+    for context, path, plane in _attaching(subject):
+        if plane not in ("native", "remote"):
+            continue
+        for field in ("compose", "isolated_paths"):
+            if getattr(context.attachments, field) is None:
+                continue
+            where = (*path, field)
+            yield Violation(
+                rule="V058",
+                path=where,
+                summary=said(where, f"needs a container context, and this one is {plane}"),
+                why="networks and volumes belong to a container engine",
+                next=f"remove `{field}`, or move it to a container context",
+            )
+
+
 def compose_attachments(subject: Subject) -> Iterator[Violation]:
     """V056, V057."""
     known = subject.compose_projects
-    for _, context, path in _contexts(subject):
-        if context.attachments is None:
+    for context, path, plane in _attaching(subject):
+        if context.attachments is None or plane in ("native", "remote"):
             continue
-        where = (*path, "attachments", "compose")
+        where = (*path, "compose")
         yield from empty_entries("V056", where, context.attachments.compose)
         for index, name in enumerate(context.attachments.compose or ()):
             if not is_empty(name):
@@ -479,22 +505,10 @@ def compose_attachments(subject: Subject) -> Iterator[Violation]:
 
 
 def isolated_paths(subject: Subject) -> Iterator[Violation]:
-    """V058, V059, V060."""
-    for name, context, context_path in _contexts(subject):
-        if context.attachments is None or context.attachments.isolated_paths is None:
-            continue
-        path = (*context_path, "attachments", "isolated_paths")
-        merged = subject.planes.contexts.get(name)
-        if merged is not None and merged.backend in ("native", "remote"):
-            yield Violation(
-                rule="V058",
-                path=path,
-                summary=said(path, f"needs a container context, and this one is {merged.backend}"),
-                why="isolated paths are volumes of a container engine",
-                next="remove `isolated_paths`, or move it to a container context",
-            )
-            continue
-        yield from _isolated(path, context.attachments.isolated_paths)
+    """V059, V060."""
+    for context, path, plane in _attaching(subject):
+        if context.attachments is not None and plane not in ("native", "remote"):
+            yield from _isolated((*path, "isolated_paths"), context.attachments.isolated_paths or ())
 
 
 def _isolated(path: FieldPath, paths: tuple[str, ...]) -> Iterator[Violation]:
@@ -552,6 +566,7 @@ RULES: tuple[Rule, ...] = (
     host_support,
     foreign_settings,
     context_is_configured,
+    attachments_plane,
     compose_attachments,
     isolated_paths,
     container_platform,
