@@ -81,7 +81,7 @@ def _fulfillment_rows(facts: RunFacts, plan: Plan) -> list[Row]:
     probed = facts.requirements.get(plan.requested)
     if probed is None:
         return []
-    rows = [("Fulfillment", probed.result)]
+    rows: list[Row] = [("Fulfillment", probed.result)]
     if probed.missing:
         rows.append(("Missing", ", ".join(probed.missing)))
     return rows

@@ -6,7 +6,6 @@ Source: runtime specification 2 (10), 3; contract specification 15.3.
 from ota.backends.native import spawn_request
 from ota.execute.actions import ActionFailedError, run_action
 from ota.execute.context import RunContext
-from ota.execute.endpoints import ResolvedListeners, known_ports, resolve_listeners
 from ota.execute.environment import StepEnvironment, environment_of
 from ota.execute.events import BodyStarted, Failure
 from ota.execute.output import StepOutput
@@ -18,7 +17,7 @@ from ota.system.spawn import OutputMode, StdinMode
 def run_body(context: RunContext, step: StepPlan) -> BodyEnd:
     """Run the body of a step to its end. Never raises for what the body does."""
     epoch = context.interrupts.epoch()
-    environment = environment_of(context, step, _listeners(step))
+    environment = environment_of(context, step)
     if environment.findings:
         return BodyEnd(exit_code=1, failure=_environment_failure(step, environment), was_started=False)
     output = StepOutput(
@@ -36,11 +35,6 @@ def run_body(context: RunContext, step: StepPlan) -> BodyEnd:
             return _run_child(context, step, body, environment, output, epoch)
         case _:
             raise AssertionError(f"admission let {body!r} pass")
-
-
-def _listeners(step: StepPlan) -> ResolvedListeners | None:
-    runtime = step.task.runtime
-    return resolve_listeners(runtime, known_ports(runtime)) if runtime is not None else None
 
 
 def _run_child(

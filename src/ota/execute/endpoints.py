@@ -8,9 +8,10 @@ Source: runtime specification 10.3, 10.6; json-and-receipts 4.6.
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ota.execute.events import Endpoint, InternalBind
-from ota.resolve.plan import ListenerPlan, RuntimePlan, bracketed
+from ota.resolve.plan import ListenerPlan, RuntimePlan
 
 
 class ResolvedListeners(Struct, frozen=True, kw_only=True):
@@ -55,17 +56,15 @@ def resolve_listeners(runtime: RuntimePlan, ports: Mapping[str, int]) -> Resolve
 def _endpoint(listener: ListenerPlan, bind_port: int, *, is_primary: bool) -> Endpoint:
     projection = listener.projection
     assert projection is not None
-    host_port = projection.port or bind_port
-    url = None
-    if listener.protocol != "tcp":
-        url = f"{listener.protocol}://{bracketed(projection.address)}:{host_port}{projection.path or '/'}"
+    published = replace(projection, port=projection.port or bind_port)
+    assert published.port is not None
     return Endpoint(
         listener=listener.name,
         protocol=listener.protocol,
         bind_address=listener.bind_address,
         bind_port=bind_port,
-        host_address=projection.address,
-        host_port=host_port,
-        url=url,
+        host_address=published.address,
+        host_port=published.port,
+        url=published.url(listener.protocol),
         is_primary=is_primary,
     )

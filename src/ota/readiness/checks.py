@@ -145,7 +145,7 @@ def _dotenv_values(path: str, scene: CheckScene) -> Mapping[str, str] | str:
         loaded = read_dotenv(read_bytes(scene.root / path), path)
     except HostError as error:
         return f"{path}: {error.findings[0].why or error.findings[0].summary}"
-    if loaded.findings:
+    if loaded.is_broken:
         return f"{path}: {loaded.findings[0].summary}"
     return loaded.values
 

@@ -124,13 +124,13 @@ def sleep_until(clock: Clock, at_s: float) -> None:
 def now_utc(clock: Clock = SYSTEM_CLOCK) -> str:
     """The wall clock as RFC 3339 in UTC with milliseconds: `2025-06-15T15:06:40.000Z`."""
     milliseconds = int(clock.wall_s() * 1000)
-    return f"{_utc(milliseconds, '%Y-%m-%dT%H:%M:%S')}.{milliseconds % 1000:03d}Z"
+    return f"{utc_text(milliseconds, '%Y-%m-%dT%H:%M:%S')}.{milliseconds % 1000:03d}Z"
 
 
 def compact_utc(clock: Clock = SYSTEM_CLOCK) -> str:
     """The wall clock as it opens a run id: `20250615T150640Z`."""
-    return _utc(int(clock.wall_s() * 1000), "%Y%m%dT%H%M%SZ")
+    return utc_text(int(clock.wall_s() * 1000), "%Y%m%dT%H%M%SZ")
 
 
-def _utc(milliseconds: int, form: str) -> str:
+def utc_text(milliseconds: int, form: str) -> str:
     return time.strftime(form, time.gmtime(milliseconds // 1000))

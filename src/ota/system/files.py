@@ -9,6 +9,7 @@ Source: json-and-receipts specification 6 (rules for files under `.ota/`).
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from ota.errors import Finding, HostError, Severity
@@ -240,3 +241,41 @@ class LineFile:
 
 def _cloexec() -> int:
     return getattr(os, "O_CLOEXEC", 0)
+
+
+def repository_reader(root: Path) -> Callable[[str], bytes | None]:
+    """Reads files below `root` by their relative name; None for one that does not exist.
+
+    Raises (when called):
+        HostError: it exists and cannot be read.
+    """
+
+    def read(name: str) -> bytes | None:
+        path = root / name
+        return read_bytes(path) if os.path.lexists(path) else None
+
+    return read
+
+
+def write_new(path: Path, content: bytes, *, mode: int = PRIVATE_FILE) -> bool:
+    """Write a file that must not exist yet, whole or not at all; False when the name is taken.
+
+    Raises:
+        HostError: it could not be written; nothing is left.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _cloexec(), mode)
+        try:
+            try:
+                write_all(descriptor, content)
+            finally:
+                os.close(descriptor)
+            os.link(temporary, path)  # unlike a rename, a link never replaces
+        finally:
+            temporary.unlink(missing_ok=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise refused(error, action="write", path=path) from error
+    return True

@@ -204,7 +204,7 @@ def _print_json(
         result["findings"] = ran.masker.mask_json(finding_documents(failure.findings))
     if ran.excerpt is not None:
         for name in ("stdout", "stderr"):
-            tail = ran.excerpt.tail(name)[-16_384:]  # type: ignore[arg-type]  # the two stream names
+            tail = ran.excerpt.tail(name)[-16_384:]
             if tail:
                 result[name] = tail
     print_document(result, session.out)

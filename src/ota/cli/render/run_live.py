@@ -134,4 +134,4 @@ class LiveDisplay:
         except OSError:
             for name, known in self._sinks.items():
                 if known is sink:
-                    self._sinks[name] = None  # type: ignore[index]  # the keys are streams
+                    self._sinks[name] = None

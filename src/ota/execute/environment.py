@@ -1,0 +1,69 @@
+"""The environment of one step, resolved right before its body: what earlier steps wrote counts.
+
+Source: runtime specification 3.2, 3.3; contract specification 15.12.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from ota.env.masking import Masker
+from ota.env.resolution import EnvEntry, resolve_env
+from ota.errors import Finding, errors_among
+from ota.execute.context import RunContext
+from ota.execute.events import EnvValue, StepNote
+from ota.resolve.injection import injection
+from ota.resolve.plan import StepPlan
+
+_SET_BY_OTA = ("OTA_HOST_",)
+"""Facts about this host and user, which a receipt need not repeat."""
+
+
+class StepEnvironment(Struct, frozen=True, kw_only=True):
+    """What a body gets, and what may be shown of it."""
+
+    variables: Mapping[str, str]
+    shown: tuple[EnvValue, ...]
+    masker: Masker
+    findings: tuple[Finding, ...]
+    """Errors only: the body must not start."""
+
+
+def environment_of(context: RunContext, step: StepPlan) -> StepEnvironment:
+    """Look everything up once; warnings become notes of the step."""
+    injected = injection(step.task, context.root, context.host)
+    resolved = resolve_env(
+        step.task.env,
+        context.environ,
+        context.read_file,
+        injected=injected.values,
+        fallbacks=injected.fallbacks,
+        locate=context.loaded.tree.place,
+    )
+    for finding in resolved.findings:
+        if finding.severity != "error":
+            context.stream.emit(StepNote(step=step.id, text=finding.summary, is_warning=True))
+    context.masker = masker = context.masker.with_more(resolved.secrets)
+    return StepEnvironment(
+        variables=resolved.process,
+        shown=tuple(_shown(entry) for entry in resolved.entries if _is_worth_showing(entry)),
+        masker=masker,
+        findings=errors_among(resolved.findings),
+    )
+
+
+def _is_worth_showing(entry: EnvEntry) -> bool:
+    return entry.value is not None and not entry.name.startswith(_SET_BY_OTA)
+
+
+def _shown(entry: EnvEntry) -> EnvValue:
+    loaded = entry.winner.loaded if entry.winner is not None else None
+    return EnvValue(
+        name=entry.name,
+        value=entry.shown or "",
+        source=entry.source,
+        source_kind=loaded.kind if loaded is not None else "",
+        source_path=loaded.path if loaded is not None else "",
+        source_status=loaded.status if loaded is not None else "",
+        source_label=loaded.label if loaded is not None else "",
+    )
