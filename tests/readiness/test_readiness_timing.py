@@ -136,6 +136,14 @@ def test_failures_inside_the_start_period_do_not_count() -> None:
     assert outcome.elapsed_s == pytest.approx(10.5, abs=0.1)
 
 
+def test_an_attempt_that_began_inside_the_start_period_does_not_count_when_it_fails_after_it() -> None:
+    clock = FakeClock()
+    probe = ScriptedProbe(clock, ready_after(1e9), takes_s=2)
+    outcome = wait(probe, clock, Timing(interval_s=0.5, retries=1, start_period_s=1))
+    assert isinstance(outcome, Exhausted)
+    assert outcome.elapsed_s == pytest.approx(4)
+
+
 def test_a_success_inside_the_start_period_ends_the_waiting() -> None:
     clock = FakeClock()
     outcome = wait(ScriptedProbe(clock, ready_after(1)), clock, Timing(start_period_s=60))
