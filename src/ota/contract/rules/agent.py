@@ -14,8 +14,8 @@ from ota.contract.rules.values import empty_entries, empty_text, refused_text, u
 from ota.contract.rules.wording import broken, unknown_all
 
 _AGENT: FieldPath = ("agent",)
-_PINNED = re.compile(r"v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
-_REVISION = re.compile(r"[0-9a-f]{40}")
+_PINNED = r"v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+_REVISION = r"[0-9a-f]{40}"
 
 
 def unknown_task(subject: Subject) -> Iterator[Violation]:
@@ -192,10 +192,10 @@ def bootstrap_pin(subject: Subject) -> Iterator[Violation]:
 def _pin_problem(source: BootstrapSource) -> str | None:
     match source.kind:
         case "version":
-            is_pinned = bool(_PINNED.fullmatch(source.version or ""))
+            is_pinned = bool(re.fullmatch(_PINNED, source.version or ""))
             return None if is_pinned else "`kind: version` needs a version vX.Y.Z"
         case "git_rev":
-            is_pinned = bool(_REVISION.fullmatch(source.rev or ""))
+            is_pinned = bool(re.fullmatch(_REVISION, source.rev or ""))
             return None if is_pinned else "`kind: git_rev` needs 40 hexadecimal digits"
         case _:
             return "`kind: branch` needs a branch" if is_empty(source.branch or "") else None

@@ -68,7 +68,7 @@ def container_loopback(subject: Subject) -> Iterator[Violation]:
         if name not in declared.runtime.listeners:
             hint += f", as an override of surface `{name}`"
         elif is_shorthand_like(listener):
-            hint += "; shorthand always binds loopback, so write the listener in full form"
+            hint += "; a shorthand listener always binds loopback, so write it in full form"
         yield Violation(
             rule="V437",
             path=declared.listener_path(name, "bind", "address"),

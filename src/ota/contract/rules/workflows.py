@@ -14,7 +14,7 @@ from ota.contract.model.bodies import (
     LaunchCompose,
     ResetComposeServiceVolume,
 )
-from ota.contract.model.tasks import AdapterInputs
+from ota.contract.model.tasks import AdapterInputs, AdapterOverlay
 from ota.contract.model.workflows import Workflow
 from ota.contract.planes import runtime_on
 from ota.contract.rules.base import FieldPath, Rule, Subject, Violation
@@ -394,15 +394,11 @@ def legacy_alias(subject: Subject) -> Iterator[Violation]:
         env, canonical = workflow.env, workflow.adapter_inputs
         if env is None or canonical is None:
             continue
-        compose = canonical.overlays.get("compose") or canonical.compose
+        compose = canonical.overlays.get("compose") or canonical.compose or AdapterOverlay()
         stated = {
             "adapter_inputs": env.adapter_inputs is not None,
-            "compose_files": env.compose_files is not None
-            and compose is not None
-            and compose.files is not None,
-            "compose_project_name": env.compose_project_name is not None
-            and compose is not None
-            and compose.project_name is not None,
+            "compose_files": None not in (env.compose_files, compose.files),
+            "compose_project_name": None not in (env.compose_project_name, compose.project_name),
         }
         for key, both in stated.items():
             if both:
