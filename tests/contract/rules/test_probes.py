@@ -10,7 +10,8 @@ TASKS = (
     "  api: {launch: {kind: command, exe: ./api}, runtime: {kind: service, listeners: %s}}\n"
     "  e2e: {run: ./e2e}\n"
 )
-LISTENERS = "{http: {http: 8080}, raw: {tcp: 9000}}"
+LISTENERS = "{http: {http: 8080}}"
+RAW = "{raw: {tcp: 9000}}"
 SERVICE = (
     "execution: {default_context: h, contexts: {h: {backend: native}}}\n"
     "services: {db: {manager: {kind: compose, name: n, service: db}, endpoints: {%s}}}\n"
@@ -99,9 +100,7 @@ CASES = (
             "http://a:99999/",
         )
     ),
-    Case(
-        "V170", P + ".url", probe(f"kind: tcp, {URL}"), tcp("target: {kind: task, name: api, listener: raw}")
-    ),
+    Case("V170", P + ".url", probe(f"kind: tcp, {URL}"), tcp(API)),
     *(
         Case("V171", f"{P}.{field}", tcp(f"{API}, {field}: {value}"), tcp(API))
         for field, value in (
@@ -183,7 +182,7 @@ CASES = (
     Case("V188", P + ".path", http(API), VALID),
     Case("V188", P + ".path", http(f"path: health, {API}"), VALID),
     Case("V188", P + ".path", tcp(f"path: /h, {API}"), tcp(API)),
-    Case("V189", T + ".listener", http(GET.replace("listener: http", "listener: raw")), VALID),
+    Case("V189", T + ".listener", http(GET.replace("listener: http", "listener: raw"), RAW), VALID),
     Case("V190", T + ".listener", http(GET, listening(FIXED)), http(GET, listening(FIXED, FIXED))),
     Case("V190", T + ".listener", http(GET, listening(FIXED, "mode: auto")), VALID),
     Case(
