@@ -37,7 +37,7 @@ CANONICAL_SOURCES = {
     "ruby": "ruby",
     "dotnet": "dotnet",
 }
-_OWNED_TOOLS = {"rust": ("cargo",), "node": ("node",), "java": ("javac",), "dotnet": ("dotnet",)}
+OWNED_TOOLS = {"rust": ("cargo",), "node": ("node",), "java": ("javac",), "dotnet": ("dotnet",)}
 
 
 class RequirementSet(Struct, frozen=True, kw_only=True):
@@ -189,7 +189,7 @@ class _Gathered:
             plans = toolchain_requirements(name, toolchain, system, field)
             found += plans
             owned_runtimes.add(name)
-            owned_tools |= {*_OWNED_TOOLS.get(name, ()), *(each.name for each in plans[1:])}
+            owned_tools |= {*OWNED_TOOLS.get(name, ()), *(each.name for each in plans[1:])}
         for name, (runtime, field) in self.runtimes.items():
             if name not in owned_runtimes and _is_active(runtime.only_on, system):
                 found.append(_runtime(name, runtime, system, field))

@@ -115,10 +115,13 @@ class Scope:
 class TaskScope:
     """One task on the one plane it got, before the rest of it is decided."""
 
-    def __init__(self, scope: Scope, name: str, choice: ContextChoice, relation: Relation) -> None:
+    def __init__(
+        self, scope: Scope, name: str, choice: ContextChoice, relation: Relation, task: Task | None = None
+    ) -> None:
+        """`task` stands in for a declared one when a plan is about any unbound task."""
         self.scope = scope
         self.name = name
-        self.task: Task = scope.contract.tasks[name]
+        self.task: Task = task if task is not None else scope.contract.tasks[name]
         self.choice = choice
         self.relation = relation
         self.branch: Branch | None = branch_of(self.task, choice.plane)

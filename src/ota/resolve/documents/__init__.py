@@ -1,0 +1,1 @@
+"""Plans and declared facts as JSON documents: plain mappings in published key order, nothing printed."""

@@ -1,0 +1,70 @@
+"""Findings, verdicts and failure envelopes as documents.
+
+Source: json-and-receipts specification 1.3, 2.1, 2.2.
+"""
+
+from collections.abc import Sequence
+
+from ota.errors import Finding
+from ota.resolve.documents.shape import Document
+
+_PROVENANCE = {
+    "repo_contract": ("repo contract", "repo_contract"),
+    "org_policy": ("org policy", "org_policy"),
+    "repo_signals": ("repo signals", "repo_signals"),
+}
+
+
+def finding_document(finding: Finding) -> Document:
+    """One finding; the place stands in its evidence."""
+    evidence = finding.evidence
+    place = finding.place
+    where = f"{place.file}:{place.line}:{place.column}" if place is not None and place.line else ""
+    document: Document = {
+        "code": finding.code,
+        "category": finding.category,
+        "owner": finding.owner,
+        "severity": finding.severity,
+        "summary": finding.summary,
+        "why": finding.why,
+        "next": finding.next,
+        "evidence": {
+            "observed": evidence.observed,
+            "expected": evidence.expected,
+            "source": evidence.source or (place.field if place is not None else ""),
+            "checked_at": evidence.checked_at,
+            "command": evidence.command,
+            "path": evidence.path or where or (place.file if place is not None else ""),
+        },
+    }
+    if finding.owner in _PROVENANCE:
+        document["provenance"], document["provenance_key"] = _PROVENANCE[finding.owner]
+    return document
+
+
+def verdict_document(findings: Sequence[Finding], *, is_agent_safe: bool) -> Document:
+    """Counts, the verdict for people, the verdict for agents, and the first blocker."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    warnings = sum(finding.severity == "warn" for finding in findings)
+    verdict = "not_ready" if errors else "risky" if warnings else "ready"
+    if errors and all(finding.owner == "agent_safety" for finding in errors):
+        verdict = "agent_blocked"
+    elif errors and all(finding.category == "policy" for finding in errors):
+        verdict = "policy_blocked"
+    document: Document = {
+        "verdict": verdict,
+        "agent_verdict": verdict if is_agent_safe else "agent_blocked",
+        "error_count": len(errors),
+        "warn_count": warnings,
+        "info_count": len(findings) - len(errors) - warnings,
+    }
+    if errors:
+        first = errors[0]
+        document["primary_blocker"] = {
+            "code": first.code,
+            "severity": first.severity,
+            "summary": first.summary,
+            "why": first.why,
+            "next": first.next,
+        }
+    return document

@@ -1,0 +1,65 @@
+"""`ota services`: what is declared about services; no liveness.
+
+Source: json-and-receipts specification 2.6, 3.4.
+"""
+
+from ota.contract.durations import parse_check_timeout
+from ota.contract.load import Loaded
+from ota.contract.model.services import Service
+from ota.resolve.documents.readiness import service_readiness_document
+from ota.resolve.documents.shape import Document, compact
+
+
+def services_document(loaded: Loaded) -> Document:
+    """The whole document."""
+    services = loaded.contract.services
+    return {
+        "ok": True,
+        "path": loaded.shown,
+        "services": [service_document(name, services[name]) for name in sorted(services)],
+    }
+
+
+def service_document(name: str, service: Service) -> Document:
+    """`service`."""
+    producer, manager = service.producer, service.manager
+    document: Document = {"name": name, "required": service.required, "depends_on": list(service.depends_on)}
+    document |= compact(
+        producer=compact(
+            repo=producer.repo,
+            task=producer.task,
+            address_view=producer.address_view or "host",
+            listener=producer.listener,
+        )
+        if producer is not None
+        else None,
+        manager=compact(
+            kind=manager.kind,
+            name=manager.name,
+            file=manager.file or (manager.files[0] if manager.files else None),
+            service=manager.service,
+            env_file=manager.env_file or (manager.env_files[0] if manager.env_files else None),
+            profiles=manager.profiles,
+            files=manager.files,
+            env_files=manager.env_files,
+            engine=manager.engine,
+        )
+        if manager is not None
+        else None,
+        provider=service.provider,
+        start=service.start,
+        stop=service.stop,
+        healthcheck=service.healthcheck,
+        readiness=service_readiness_document(service.readiness) if service.readiness is not None else None,
+        endpoints={
+            key: compact(address=endpoint.address, port=endpoint.port, context=endpoint.context)
+            for key, endpoint in sorted(service.endpoints.items())
+        },
+        timeout=_seconds(service.timeout),
+    )
+    return document
+
+
+def _seconds(timeout: str | None) -> int | None:
+    """Whole seconds, rounded up: a shorter wait than declared would be untrue."""
+    return None if timeout is None else -(-parse_check_timeout(timeout).ms // 1000)
