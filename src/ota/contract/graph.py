@@ -93,9 +93,9 @@ class TaskGraph:
         a cycle on one plane only is one, and edges of two planes that never meet are none.
         """
         if not any(_has_branch_dependencies(task) for task in self.tasks.values()):
-            return find_cycles({name: self.successors(name) for name in self.tasks})
+            return find_cycles({name: self.successors(name) for name in sorted(self.tasks)})
         edges: dict[tuple[str, Plane], list[tuple[str, Plane]]] = {}
-        for name, task in self.tasks.items():
+        for name, task in sorted(self.tasks.items()):
             for plane in planes.planes_of(task):
                 edges[name, plane] = [
                     (successor, plane_of_dependency(planes, self.tasks[successor], plane))
@@ -108,7 +108,7 @@ class TaskGraph:
         """Cycles that exist only because a target would start its producer, each as `(a, b, a)`."""
         if not any(True for name in self.tasks for _ in self.activations(name)):
             return []
-        everything = {name: self.successors(name, activated=True) for name in self.tasks}
+        everything = {name: self.successors(name, activated=True) for name in sorted(self.tasks)}
         return [cycle for cycle in find_cycles(everything) if len(cycle) > 2 and not self._is_plain(cycle)]
 
     def _is_plain(self, cycle: Sequence[str]) -> bool:

@@ -113,13 +113,13 @@ def unknown_task(subject: Subject) -> Iterator[Violation]:
 def task_cycle(subject: Subject) -> Iterator[Violation]:
     """V277."""
     for cycle in subject.graph.cycles(subject.planes):
-        last = cycle[-2]
+        first, second = cycle[:2]
         yield broken(
             "V277",
-            ("tasks", last, _edge_key(subject.contract.tasks[last], cycle[0])),
-            f"closes a cycle: {shown_route(cycle)}",
+            ("tasks", first, _edge_key(subject.contract.tasks[first], second)),
+            f"starts a cycle: {shown_route(cycle)}",
             "dependencies, aggregates and hooks form one graph without cycles",
-            f"remove `{cycle[0]}` from task `{last}`, or another link of the cycle",
+            f"remove `{second}` from task `{first}`, or another link of the cycle",
         )
 
 
