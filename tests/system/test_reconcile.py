@@ -129,6 +129,17 @@ def test_a_living_owner_counts_where_there_are_no_locks(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_a_held_journal_counts_where_the_owner_cannot_be_seen(tmp_path: Path) -> None:
+    """A run whose pid means nothing here, as in another container: the lock shows that it lives."""
+    journal = open_journal(tmp_path, run_id="run-1", task="dev")
+    run = read_journal(journal.path).run
+    assert run is not None
+    journal.path.write_bytes(msgspec.json.encode(replace(run, ota=dead_identity())) + b"\n")
+    assert reconcile(tmp_path) == Reconciliation()
+    assert journal.path.exists()
+    journal.close()
+
+
 def test_the_draft_of_a_dead_run_is_removed_and_that_of_a_living_one_kept(tmp_path: Path) -> None:
     me, dead = observe_identity(os.getpid()), dead_identity()
     assert me is not None
