@@ -3,7 +3,7 @@
 Source: commands specification 1.1 (order), 2 to 24.
 """
 
-from ota.cli.flags import JSON, MEMBER, PATH, SELECTORS, WORKFLOW, Command, Flag, Positional
+from ota.cli.flags import JSON, PATH, SELECTORS, WORKFLOW, Command, Flag, Positional
 
 _HOST_PORT = Flag(
     name="--host-port",
@@ -11,10 +11,6 @@ _HOST_PORT = Flag(
     help="Publish the primary listener on this host port for one run (container execution)",
 )
 _MEMORY = Flag(name="--memory", metavar="SIZE", help="Container memory for this run, such as 512MiB or 2GiB")
-_DRY_RUN = Flag(name="--dry-run", help="Show what would happen and execute nothing")
-_SINGLE_MEMBER = Flag(
-    name="--member", metavar="NAME", help="Act on this member of a monorepo", completes="members"
-)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -58,7 +54,6 @@ COMMANDS: tuple[Command, ...] = (
                 conflicts=("--stream",),
             ),
             Flag(name="--quiet", help="With --json: keep task output off standard error", needs="--json"),
-            MEMBER,
             WORKFLOW,
             Flag(name="--agent", help="Refuse unless the task and all it reaches are agent-safe"),
         ),
@@ -79,10 +74,10 @@ COMMANDS: tuple[Command, ...] = (
         summary="Check a contract without running anything",
         module="ota.cli.commands.validate",
         positionals=(PATH,),
-        flags=(JSON, _SINGLE_MEMBER),
+        flags=(JSON,),
         examples=(
             ("ota validate", "check the contract found from here upwards"),
-            ("ota validate services/api --json", "one JSON document for a program"),
+            ("ota validate services/api --json", "another directory, one JSON document for a program"),
         ),
     ),
     Command(
@@ -103,7 +98,6 @@ COMMANDS: tuple[Command, ...] = (
                 help="Only tasks runnable on this plane",
             ),
             WORKFLOW,
-            MEMBER,
         ),
         examples=(
             ("ota tasks --use", "what to type for each task"),
@@ -115,7 +109,7 @@ COMMANDS: tuple[Command, ...] = (
         summary="List workflows and what they are made of",
         module="ota.cli.commands.workflows",
         positionals=(PATH,),
-        flags=(JSON, MEMBER),
+        flags=(JSON,),
         examples=(("ota workflows", "list them"),),
     ),
     Command(
@@ -123,7 +117,7 @@ COMMANDS: tuple[Command, ...] = (
         summary="List declared services",
         module="ota.cli.commands.services",
         positionals=(PATH,),
-        flags=(JSON, MEMBER),
+        flags=(JSON,),
         examples=(("ota services --json", "for a program"),),
     ),
     Command(
@@ -140,7 +134,6 @@ COMMANDS: tuple[Command, ...] = (
                 help="Explain one variable: the winner, what it shadows, file and line",
             ),
             WORKFLOW,
-            _SINGLE_MEMBER,
         ),
         examples=(
             ("ota env", "the contract's variables"),
@@ -159,7 +152,6 @@ COMMANDS: tuple[Command, ...] = (
                 name="--task", metavar="NAME", help="Plan this task instead of the default", completes="tasks"
             ),
             WORKFLOW,
-            _SINGLE_MEMBER,
         ),
         examples=(
             ("ota execution plan", "the default path"),
@@ -171,7 +163,7 @@ COMMANDS: tuple[Command, ...] = (
         summary="Show the declared topology, normalised",
         module="ota.cli.commands.execution_topology",
         positionals=(PATH,),
-        flags=(JSON, _SINGLE_MEMBER),
+        flags=(JSON,),
         examples=(("ota execution topology --json", "for a program"),),
     ),
     Command(

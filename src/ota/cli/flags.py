@@ -28,7 +28,7 @@ class Flag(Struct, frozen=True, kw_only=True):
     alias: str | None = None
     """A second visible spelling."""
     completes: str | None = None
-    """What its value is completed from: `tasks`, `workflows`, `members`, `files`."""
+    """What its value is completed from: `tasks`, `workflows`, `archives`, `shells`, `files`."""
 
 
 class Positional(Struct, frozen=True, kw_only=True):
@@ -148,13 +148,6 @@ SELECTORS: tuple[Flag, ...] = (
 )
 
 JSON = Flag(name="--json", help="Print one JSON document on standard output")
-MEMBER = Flag(
-    name="--member",
-    metavar="NAME",
-    help="Act on this member of a monorepo",
-    is_repeatable=True,
-    completes="members",
-)
 WORKFLOW = Flag(
     name="--workflow",
     metavar="NAME",
@@ -288,9 +281,9 @@ def usage_line(command: Command) -> str:
     return " ".join(("ota", command.name, *words, "[OPTIONS]", *inputs))
 
 
-def usage_error(command: Command | None, problem: str, hint: str = "") -> UsageError:
+def usage_error(command: Command | None, problem: str, hint: str = "", *, usage: str = "") -> UsageError:
     """A wrong command line. Clients rely on the words `unexpected argument` and `Usage:`."""
-    usage = usage_line(command) if command is not None else "ota <COMMAND> [OPTIONS]"
+    usage = usage or (usage_line(command) if command is not None else "ota <COMMAND> [OPTIONS]")
     return UsageError(
         Finding(
             code="OTA_USAGE",

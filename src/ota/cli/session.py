@@ -49,12 +49,32 @@ class Session:
         return load(located, shown)
 
     def target(self, path: str | None) -> str:
-        """What follow-up commands repeat: the directory the user named, never the file; empty when here."""
-        if path is None:
+        """What follow-up commands append to repeat the user's target, with the blank before it.
+
+        The directory of an `ota.yaml`, never that file; nothing when it is the current directory.
+        """
+        from shlex import quote
+
+        file = self.arguments.value("--file")
+        if file is not None and Path(file).name != CONTRACT_NAME:
+            return f" --file {quote(file)}"
+        given = file or path
+        if given is None:
             return ""
-        named = Path(path)
+        named = Path(given)
         folder = named.parent if named.name == CONTRACT_NAME else named
-        return "" if folder.absolute() == Path.cwd() else str(folder)
+        return "" if folder.resolve() == Path.cwd().resolve() else f" {quote(str(folder))}"
+
+    def rerun_lines(self) -> tuple[str, ...]:
+        """What to type once a contract is mended: the cheap check, then what was asked for."""
+        name = self.arguments.command.name
+        given = self.arguments.positionals
+        task, path = (given[:1], given[1:]) if self.arguments.command.takes_inputs else ((), given)
+        target = self.target(path[0] if path else None)
+        check = f"`ota validate{target}`"
+        if name == "validate":
+            return (check,)
+        return (check, f"`{' '.join(('ota', name, *task))}{target}`")
 
 
 def locate(path: str | None, file: str | None) -> Path:

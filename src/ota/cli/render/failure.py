@@ -5,8 +5,14 @@ Source: commands specification 1.8, 1.9; json-and-receipts specification 1.3; de
 
 from collections.abc import Sequence
 
-from ota.cli.render.style import Style
+from ota.cli.render.style import Style, Tone
 from ota.errors import Finding, errors_among
+
+_MARKS: dict[str, tuple[str, Tone]] = {
+    "error": ("ERROR", "error"),
+    "warn": ("WARN", "warn"),
+    "info": ("INFO", "key"),
+}
 
 
 def usage_text(finding: Finding) -> str:
@@ -18,31 +24,65 @@ def usage_text(finding: Finding) -> str:
     return "\n".join(lines)
 
 
-def findings_block(findings: Sequence[Finding], style: Style, title: str = "Operation failed") -> str:
+def failure_text(findings: Sequence[Finding], style: Style, *, follow: Sequence[str], command: str) -> str:
+    """Every finding, how many there are, and what to type once they are mended."""
+    text = findings_block(findings, style, command=command)
+    lines = [f"{count_line(findings)}"] if len(findings) > 1 else []
+    if follow:
+        lines.append(style.label("Next"))
+        lines += [f"{style.bullet} {line}" for line in follow]
+    return "\n".join([text, *([""] if lines and not style.is_concise else []), *lines])
+
+
+def count_line(findings: Sequence[Finding]) -> str:
+    """`2 errors, 1 warning`."""
+    told = []
+    for severity, word in (("error", "error"), ("warn", "warning"), ("info", "note")):
+        count = sum(each.severity == severity for each in findings)
+        if count:
+            told.append(f"{count} {word}{'' if count == 1 else 's'}")
+    return ", ".join(told)
+
+
+def findings_block(
+    findings: Sequence[Finding], style: Style, title: str = "Operation failed", command: str = ""
+) -> str:
     """Every finding of a failure with place, field, why and next."""
     blocks = []
     for finding in findings:
-        blocks.append(finding_text(finding, style, title=finding.title or title))
+        own = finding.title if finding.severity == "error" else ""
+        if command == "run" and _is_about_listeners(finding):
+            own = "Task runtime projection is invalid"
+        blocks.append(
+            finding_text(finding, style, title=own or (title if finding.severity == "error" else ""))
+        )
     return ("\n" if style.is_concise else "\n\n").join(blocks)
+
+
+def _is_about_listeners(finding: Finding) -> bool:
+    place = finding.place
+    if place is None or finding.severity != "error" or not place.field.startswith("tasks."):
+        return False
+    return ".runtime.listeners" in place.field
 
 
 def finding_text(finding: Finding, style: Style, *, title: str = "") -> str:
     """One finding, hanging under its severity."""
-    word = {"error": "ERROR", "warn": "WARN", "info": "INFO"}[finding.severity]
-    tone = {"error": "error", "warn": "warn", "info": "key"}[finding.severity]
-    mark = style.paint(f"◉ {word}" if style.is_rich else word, tone)  # type: ignore[arg-type]  # tones
-    lines = [f"{mark}  {title}" if title else f"{mark}  {finding.summary}"]
+    word, tone = _MARKS[finding.severity]
+    mark = style.paint(f"◉ {word}" if style.is_rich else word, tone)
     if title:
-        lines.append(finding.summary)
+        lines = [f"{mark}  {title}", *style.fold(finding.summary)]
+    else:
+        lines = style.fold(finding.summary, first=f"{mark}  ")
     place = finding.place
     if place is not None and place.line:
         lines.append(f"  {place.file}:{place.line}:{place.column}")
     if place is not None and place.field:
-        lines.append(f"  {style.label('Field')} {place.field}")
+        lines += style.fold(place.field, first=f"  {style.label('Field')} ")
     if finding.why and not style.is_concise:
-        lines.append(f"  {style.label('Why')}   {finding.why}")
+        lines += style.fold(finding.why, first=f"  {style.label('Why')}   ")
     if finding.next:
-        lines.append(f"  {style.label('Next')}  {finding.next}")
+        lines += style.fold(finding.next, first=f"  {style.label('Next')}  ")
     if finding.code and not style.is_concise:
         lines.append(f"  {style.label('Code')}  {finding.code}")
     return "\n".join(lines)
@@ -56,14 +96,19 @@ def failure_document(path: str, findings: Sequence[Finding], *, is_semantic: boo
         document["errors"] = [error_line(finding) for finding in blocking]
     else:
         document["error"] = "; ".join(error_line(finding) for finding in blocking)
-    warnings = [finding for finding in findings if finding.severity == "warn"]
+    warnings = warning_lines(findings)
     document["summary"] = {"error_count": len(blocking), "warn_count": len(warnings)}
     if warnings:
-        document["warnings"] = [error_line(finding) for finding in warnings]
+        document["warnings"] = warnings
     following = next((finding.next for finding in blocking if finding.next), "")
     if following:
         document["next"] = following
     return document
+
+
+def warning_lines(findings: Sequence[Finding]) -> list[str]:
+    """The warnings of a document, in file order."""
+    return [error_line(finding) for finding in findings if finding.severity == "warn"]
 
 
 def error_line(finding: Finding) -> str:

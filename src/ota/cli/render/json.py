@@ -14,6 +14,11 @@ def document_text(document: object) -> str:
 
 
 def print_document(document: object, stream: TextIO) -> None:
-    """Write the document and nothing else."""
-    stream.write(document_text(document))
+    """Write the document and nothing else; JSON is UTF-8 whatever the locale says."""
+    stream.flush()
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:
+        stream.write(document_text(document))
+    else:
+        buffer.write(document_text(document).encode())
     stream.flush()

@@ -5,6 +5,7 @@ Source: commands specification 1.7; decision D17.
 
 from typing import Literal, TextIO
 
+from ota.system.host import environ
 from ota.system.terminal import observe_terminal
 
 Tone = Literal["success", "warn", "error", "interrupted", "skipped", "brand", "key", "strong"]
@@ -24,21 +25,32 @@ _CODES: dict[Tone, str] = {
 class Style:
     """The look of one output stream."""
 
-    def __init__(self, *, is_rich: bool, has_colour: bool, is_concise: bool = False, width: int = 88) -> None:
+    def __init__(
+        self,
+        *,
+        is_rich: bool,
+        has_colour: bool,
+        is_concise: bool = False,
+        width: int = 88,
+        wraps: bool = False,
+    ) -> None:
         self.is_rich = is_rich
         self.has_colour = has_colour
         self.is_concise = is_concise
         self.width = width
+        self.wraps = wraps
+        """Off a terminal lines stay whole, for `grep` and for programs, unless `COLUMNS` asks."""
 
     @classmethod
     def for_stream(cls, stream: TextIO, *, is_plain: bool, is_concise: bool) -> "Style":
         """Icons and colours only on a capable terminal, and never with `--plain`."""
         facts = observe_terminal(stream)
         return cls(
-            is_rich=not is_plain and facts.is_capable,
+            is_rich=not is_plain and facts.is_capable and _can_write_icons(stream),
             has_colour=not is_plain and facts.wants_colour,
             is_concise=is_concise,
             width=facts.width,
+            wraps=facts.is_terminal or bool(environ().get("COLUMNS")),
         )
 
     def paint(self, text: str, tone: Tone) -> str:
@@ -71,3 +83,26 @@ class Style:
     def label(self, name: str) -> str:
         """`Why:` in the key colour."""
         return self.paint(f"{name}:", "key")
+
+    def fold(self, text: str, *, first: str = "", later: str | None = None) -> list[str]:
+        """Text behind a label, its further lines hanging under `later`; commands in backticks stay whole."""
+        hang = " " * _columns(first) if later is None else later
+        if not self.wraps:
+            return [first + text]
+        from ota.cli.render.wrap import wrapped
+
+        lines = wrapped(text, self.width, len(hang))
+        return [first + lines[0], *(hang + line for line in lines[1:])]
+
+
+def _columns(text: str) -> int:
+    """The width of a label without its colour codes."""
+    if "\x1b" not in text:
+        return len(text)
+    import re
+
+    return len(re.sub(r"\x1b\[[0-9;]*m", "", text))
+
+
+def _can_write_icons(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
