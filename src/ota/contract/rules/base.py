@@ -6,7 +6,7 @@ never positions. `ota.contract.load` finds the positions and makes the findings.
 Source: contract specification appendix A.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TypeVar, cast
 
@@ -134,10 +134,9 @@ class Subject:
         """What agents may run."""
         return AgentSafety(self.contract, self.graph)
 
-    def suggestion(self, word: str, known: Iterable[str]) -> str | None:
+    def suggestion(self, word: str, known: Collection[str]) -> str | None:
         """The known name someone most likely meant; gives up when a file has very many wrong names."""
-        candidates = list(known)
-        if len(candidates) > self._comparisons_left:
+        if len(known) > self._comparisons_left:
             return None
-        self._comparisons_left -= len(candidates)
-        return nearest(word, candidates)
+        self._comparisons_left -= len(known)
+        return nearest(word, known)

@@ -10,6 +10,8 @@ from ota.contract.rules.base import FieldPath, Subject, Violation
 from ota.source.tree import dotted
 
 SHOWN_NAMES = 8
+SORTED_NAMES = 500
+"""A contract may hold a wrong name per task; sorting everything for each of them is quadratic."""
 
 
 def listed(names: Iterable[object]) -> str:
@@ -21,6 +23,8 @@ def some(names: Collection[str], kind: str) -> str:
     """What is declared, shortened: a list of ten thousand helps nobody."""
     if not names:
         return f"no {kind} is declared"
+    if len(names) > SORTED_NAMES:
+        return f"{len(names)} are declared"
     shown = sorted(names)[:SHOWN_NAMES]
     rest = len(names) - len(shown)
     return f"declared: {listed(shown)}" + (f" and {rest} more" if rest else "")
