@@ -1,9 +1,9 @@
-"""Violations that many rules share: an empty value, an unknown name, a bad path.
+"""Violations that many rules share: an empty value, an unknown name, an empty key.
 
 Owns wording only; which rule applies where is decided by the caller.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from ota.contract.grammar import is_empty
 from ota.contract.rules.base import FieldPath, Subject, Violation
@@ -61,32 +61,6 @@ def unknown_name(
         summary=f"{owner} refers to unknown {kind} `{name}`",
         why=some(known, kind),
         next=f"did you mean `{near}`?" if near else f"declare {kind} `{name}`, or name a declared one",
-    )
-
-
-def unknown_names(
-    subject: Subject,
-    rule: str,
-    path: FieldPath,
-    owner: str,
-    kind: str,
-    names: Sequence[str],
-    known: Collection[str],
-) -> Iterator[Violation]:
-    """`unknown_name` for a list of references, each at its own item."""
-    for index, name in enumerate(names):
-        if name not in known:
-            yield unknown_name(subject, rule, (*path, index), owner, kind, name, known)
-
-
-def bad_path(rule: str, path: FieldPath, owner: str, text: str, reason: str) -> Violation:
-    """A path that leaves where it may point."""
-    return Violation(
-        rule=rule,
-        path=path,
-        summary=f"{owner} has an unusable path at `{dotted(path)}`",
-        why=f"`{text}`: {reason}" if text else reason,
-        next="write a path relative to the contract, inside the repository",
     )
 
 
