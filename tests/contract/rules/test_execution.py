@@ -396,3 +396,12 @@ def test_root_values_complete_a_context_and_settings_of_other_planes_stay_out() 
 def test_a_long_chain_of_contexts_is_walked() -> None:
     chain = {f"c{i}": f"{{extends: c{i - 1}}}" for i in range(1, 200)}
     assert errors(contexts(c0=here(), **chain)) == []
+
+
+@pytest.mark.proves("S002-02")
+def test_a_context_runs_on_one_of_three_planes() -> None:
+    assert [errors(context(text)) for text in (here(), box(), far())] == [[], [], []]
+    for plane in ("host", "docker", "Native", "none"):
+        found = only(context(f"{{backend: {plane}}}"))
+        assert (found.code, found.place and found.place.field) == ("OTA_P03", C + "backend")
+        assert "`native`, `container`, `remote`" in found.why

@@ -265,3 +265,14 @@ def test_a_long_chain_of_services_is_walked() -> None:
         f"  s{i}: {{{COMPOSE}, depends_on: [{f's{i - 1}' if i else ''}]}}\n" for i in range(2000)
     )
     assert errors(text) == []
+
+
+@pytest.mark.proves("S003-116")
+@pytest.mark.parametrize(("field", "value"), [*FIELDS.items(), ("timeout", "1s")])
+def test_a_named_probe_takes_no_request_beside_it(field: str, value: str) -> None:
+    assert errors(ready(f"probe: p, from: h, {field}: {value}")) == [("V229", R + field)]
+    task = (
+        "tasks: {api: {launch: {kind: command, exe: ./api}, runtime: {kind: service, "
+        f"listeners: {{http: {{http: 8080}}}}, readiness: {{probe: p, {field}: {value}}}}}}}}}\n"
+    )
+    assert errors(PROBES + task) == [("V452", f"tasks.api.runtime.readiness.{field}")]

@@ -249,3 +249,15 @@ def test_a_remote_backend_holds_its_tasks_to_its_context() -> None:
     remote = "{backend: remote, remote: {provider: ssh, target: me@host}}"
     text = backend(REMOTE, f"r: {remote}, s: {remote}") + "tasks:\n" + task("x", listener(8080), "context: s")
     assert errors(text) == [("V078", "tasks.x.runtime.backend_binding")]
+
+
+@pytest.mark.proves("S004-111")
+def test_a_bound_task_resolves_the_context_plane_and_lifecycle_of_its_backend() -> None:
+    for rule in ("V078", "V079", "V080"):
+        for case in CASES:
+            if case.rule == rule:
+                prove(case)
+    other_plane = (
+        backend(LOCAL, "h: {backend: native}") + "tasks:\n" + task("x", listener(8080), "context: h")
+    )
+    assert errors(other_plane) == [("V421", "tasks.x.runtime.backend_binding")]
