@@ -97,6 +97,7 @@ class Service:
         )
         self._changed = threading.Condition()
         self._url = ""
+        self._lines: list[str] = []
         self._has_ended = False
         self._reader = threading.Thread(target=self._show, daemon=True)
         self._reader.start()
@@ -106,6 +107,7 @@ class Service:
         for line in self._process.stdout:
             say(f"  | {line.rstrip()}")
             with self._changed:
+                self._lines.append(line)
                 if found := CONFIRMED.search(line):
                     self._url = self._url or found[1]
                 self._changed.notify_all()
@@ -121,6 +123,11 @@ class Service:
                 how = "ended" if self._has_ended else f"did not come up within {START_LIMIT_S:.0f} s"
                 raise StepFailed(f"the service {how} without a confirmed `External:` line")
             return self._url
+
+    def has_printed(self, pattern: str) -> bool:
+        """Whether a whole line matches; for what comes after the end, ask after `stop`."""
+        with self._changed:
+            return any(re.fullmatch(pattern, line.strip()) for line in self._lines)
 
     def stop(self) -> int:
         """Interrupt it as Ctrl-C does and wait; the exit code."""
@@ -196,6 +203,9 @@ def demonstrate(demo: Demo) -> None:
         code = service.stop()
     if code != INTERRUPTED:
         raise StepFailed(f"an interrupted run ends with {INTERRUPTED}, this one ended with {code}")
+    for promised in (r"Status:\s+interrupted", r"External:\s+http://.*", "Left behind: nothing"):
+        if not service.has_printed(promised):
+            raise StepFailed(f"summary and receipt lack a line `{promised}`")
 
     headline("7. Nothing is left running")
     port = int(url.rsplit(":", 1)[1])
