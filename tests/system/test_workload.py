@@ -371,7 +371,8 @@ def test_the_interactive_child_owns_the_terminal_and_ota_gets_it_back(tmp_path: 
         "from pathlib import Path\n"
         "from ota.system.spawn import SpawnRequest\n"
         "from ota.system.workload import Workload\n"
-        "body = \"trap 'echo caught' INT; echo begin; sleep 60; read x; echo got $x; stty -echo\"\n"
+        "body = \"trap 'c=1; echo caught' INT; echo begin; until [ $c ]; do sleep 0.05; done; "
+        'read x; echo got $x; stty -echo"\n'
         "r = SpawnRequest(argv=('/bin/sh','-c', body), cwd=Path('/'), env=dict(os.environ),\n"
         "                 run_id='r', output='inherit', stdin='inherit')\n"
         "with Workload(r) as w:\n"

@@ -49,12 +49,13 @@ from ota.system.spawn import (
 
 DRAIN_LIMIT_S = 2.0
 HURRIED_GRACE_S = 0.3
+SETTLE_S = 0.1
 _READ_BYTES = 65536
-_SHORT_POLL_S = 0.02
+_SHORT_POLL_S = 0.01
 _INTERACTIVE_POLL_S = 0.1
 _LAST_READ_LIMIT_S = 0.2
 
-Stage = Literal["running", "stopping", "lingering", "ending", "killing", "over"]
+Stage = Literal["running", "stopping", "lingering", "settling", "ending", "killing", "over"]
 OnChunk = Callable[[Stream, bytes], None]
 
 
@@ -100,6 +101,7 @@ class Workload:
         self._clock = clock
         self._stage: Stage = "running"
         self._stage_deadline_s = 0.0
+        self._end_deadline_s = 0.0
         self._status: tuple[int, int | None] | None = None
         self._stopped_by: int | None = None
         self._was_killed = False
@@ -157,14 +159,15 @@ class Workload:
         """
         if self._stage in ("killing", "over"):
             return
-        now_s = self._clock.monotonic_s()
         if self._stopped_by is not None:
-            self._stage_deadline_s = min(self._stage_deadline_s, now_s + HURRIED_GRACE_S)
+            grace_s = HURRIED_GRACE_S
+        deadline_s = self._clock.monotonic_s() + grace_s
+        if self._stopped_by is not None or self._stage in ("settling", "ending"):
+            self._end_deadline_s = min(self._end_deadline_s, deadline_s)
+            self._stage_deadline_s = min(self._stage_deadline_s, deadline_s)
         else:
-            self._stopped_by = number
-            self._stage_deadline_s = now_s + grace_s
-            if self._stage != "ending":
-                self._stage = "stopping"
+            self._enter("stopping", deadline_s)
+        self._stopped_by = self._stopped_by or number
         self._signal_groups(number)
 
     def supervise(
@@ -212,12 +215,14 @@ class Workload:
                     self._enter("lingering", now_s + DRAIN_LIMIT_S)
             case "stopping":
                 if self._leader_ended():
-                    self._end_the_rest(now_s, self._stage_deadline_s)
+                    self._let_settle(now_s, self._stage_deadline_s)
                 elif now_s >= self._stage_deadline_s:
                     self._enter("killing", now_s + KILL_LIMIT_S)
             case "lingering":
                 if not self._open_channels() or now_s >= self._stage_deadline_s:
-                    self._end_the_rest(now_s, now_s + self._grace_s)
+                    self._let_settle(now_s, now_s + self._grace_s)
+            case "settling":
+                self._step_settling(now_s)
             case "ending" | "killing":
                 self._step_ending(now_s)
             case "over":
@@ -226,15 +231,20 @@ class Workload:
     def _enter(self, stage: Stage, deadline_s: float) -> None:
         self._stage, self._stage_deadline_s = stage, deadline_s
 
-    def _end_the_rest(self, now_s: float, deadline_s: float) -> None:
-        """TERM, also after an INT: a shell lets its background jobs ignore INT."""
+    def _let_settle(self, now_s: float, end_deadline_s: float) -> None:
+        """A member that is just ending has closed its outputs before it is gone: it was not left behind."""
+        self._end_deadline_s = end_deadline_s
+        self._enter("settling", min(end_deadline_s, now_s + SETTLE_S))
+
+    def _step_settling(self, now_s: float) -> None:
         members = self._members()
         if not members:
             self._enter("over", now_s)
-            return
-        self._enter("ending", deadline_s)
-        if self._stopped_by != signal.SIGTERM:
-            self._signal_members(members, signal.SIGTERM, "term")
+        elif now_s >= self._stage_deadline_s:
+            self._enter("ending", self._end_deadline_s)
+            if self._stopped_by != signal.SIGTERM:
+                # also after an INT: a shell lets its background jobs ignore INT
+                self._signal_members(members, signal.SIGTERM, "term")
 
     def _step_ending(self, now_s: float) -> None:
         members = self._members()
@@ -307,7 +317,9 @@ class Workload:
         limits = [] if deadline_s is None else [deadline_s - now_s]
         if self._stage != "running":
             limits.append(self._stage_deadline_s - now_s)
-        if self._stage in ("ending", "killing") or (self._handle is None and self._status is None):
+        if self._stage in ("settling", "ending", "killing") or (
+            self._handle is None and self._status is None
+        ):
             limits.append(_SHORT_POLL_S)
         if self._request.output == "inherit":
             limits.append(_INTERACTIVE_POLL_S)
