@@ -231,6 +231,10 @@ def main() -> int:
             say()
             say(f"DEMO FAILED: {failed}")
             return 1
+        except KeyboardInterrupt:
+            say()
+            say("DEMO INTERRUPTED")
+            return INTERRUPTED
     say()
     say("DEMO PASSED")
     return 0

@@ -3,6 +3,6 @@
 set -eu
 mkdir -p archives
 target="archives/$OTA_INPUT_NAME.tar.gz"
-tar -cf - documents | gzip "-$OTA_INPUT_LEVEL" > "$target.partial"
+tar -cf - "$BACKUP_SOURCE" | gzip "-$OTA_INPUT_LEVEL" > "$target.partial"
 mv "$target.partial" "$target"
 echo "packed $target (label $BACKUP_LABEL)"
