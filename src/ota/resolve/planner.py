@@ -293,6 +293,9 @@ def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
     given = resolve_inputs(ts)
     targets = plan_targets(ts, given)
     inputs = with_target_values(ts, given, input_values(targets, given))
+    boundary = tuple(boundary_refusals(ts, context))
+    # A mode the task does not have needs no second word on the body it does not have there either.
+    mode_is_refused = any(finding.code == "OTA_MODE_UNSUPPORTED" for finding in boundary)
     task = ts.task
     return TaskPlan(
         name=ts.name,
@@ -311,8 +314,8 @@ def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
         variant_os=ts.variant[1].when.os if ts.variant is not None else None,
         notes=tuple(_notes(ts)),
         refusals=(
-            *boundary_refusals(ts, context),
-            *body_refusals(ts),
+            *boundary,
+            *(() if mode_is_refused else body_refusals(ts)),
             *host_port_refusals(ts),
             *inputs.refusals,
             *target_refusals(ts, targets),

@@ -148,9 +148,7 @@ def _remote(settings: RemoteSettings | None) -> Document | None:
         provider=settings.provider,
         target=settings.target,
         cwd=settings.cwd,
-        ssh=compact(config_file=ssh.config_file, identity_file=ssh.identity_file)
-        if ssh is not None
-        else None,
+        ssh=files,
     )
 
 
