@@ -1,0 +1,107 @@
+"""`ota tasks`: what can be run.
+
+Source: commands specification 7; json-and-receipts specification 3.2.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ota.cli.flags import Arguments
+from ota.cli.session import Session
+from ota.contract.load import Loaded
+from ota.resolve.documents.tasks import TaskFilter, tasks_document
+from ota.system.host import HostFacts, observe_host
+
+if TYPE_CHECKING:
+    from ota.cli.render.listing import Report
+
+
+def run(arguments: Arguments, session: Session) -> int:
+    """List tasks; execute nothing."""
+    loaded = session.load_contract(arguments.path)
+    host = observe_host()
+    wanted = TaskFilter(
+        show_internal=arguments.has("--all"),
+        safety="safe" if arguments.has("--safe") else "unsafe" if arguments.has("--unsafe") else "any",
+        via=arguments.value("--via"),  # type: ignore[arg-type]  # the flag's choices are the planes
+        workflow=arguments.value("--workflow"),
+        with_use=arguments.has("--use"),
+    )
+    document = tasks_document(loaded, host, wanted)
+    if arguments.is_json:
+        from ota.cli.render.json import print_document
+
+        print_document(document, session.out)
+    else:
+        print(_text(document, wanted, loaded, host, session), file=session.out)
+    return 0
+
+
+def _text(
+    document: dict[str, Any], wanted: TaskFilter, loaded: Loaded, host: HostFacts, session: Session
+) -> str:
+    from ota.cli.render.listing import Report
+    from ota.cli.render.task_text import agent_block, workflow_line
+
+    report = Report(session.style_of(session.out))
+    report.block(report.style.header("TASKS", loaded.shown))
+    if wanted.workflow is not None:
+        report.block()
+        report.row("Workflow", workflow_line(document["workflow"]), indent=0)
+    if "agent" in document and not wanted.with_use:
+        agent_block(report, document["agent"])
+    target = session.target(session.arguments.path)
+    if not document["tasks"]:
+        report.block(_why_empty(loaded, wanted))
+        report.next(*_when_empty(loaded, target))
+        return report.text()
+    if wanted.with_use:
+        _uses(report, document, target)
+    else:
+        _items(report, document, wanted, loaded, host)
+        report.next(f"`ota tasks --use{target}`", f"`ota run <task>{target} --dry-run`")
+    return report.text()
+
+
+def _uses(report: "Report", document: dict[str, Any], target: str) -> None:
+    from shlex import quote
+
+    from ota.cli.render.task_text import input_lines
+
+    for task in document["tasks"]:
+        head = f"ota run {quote(task['name'])}"
+        report.item(task["name"])
+        if task.get("internal"):
+            report.row("Visibility", "internal")
+        report.row("Command", f"`{head}{target}{task['use'].removeprefix(head)}`")
+        report.row("Description", task.get("description"))
+        report.row("Notes", task.get("notes"))
+        report.bullets(input_lines(task.get("inputs", {})), label="Inputs")
+
+
+def _items(
+    report: "Report", document: dict[str, Any], wanted: TaskFilter, loaded: Loaded, host: HostFacts
+) -> None:
+    from ota.cli.render.task_text import task_item
+    from ota.resolve.documents.tasks import TaskDocuments
+
+    # the same entries, with listeners and targets, which the JSON listing leaves to the topology
+    entries = TaskDocuments(loaded.contract, host, show_internal=wanted.show_internal, topology=True)
+    for task in document["tasks"]:
+        choice = entries.planes.choose(loaded.contract.tasks[task["name"]])
+        where = f" in {choice.name}" if choice.name else ""
+        task_item(report, entries.entry(task["name"]), f"{choice.plane}{where} ({choice.plane_source})")
+
+
+def _why_empty(loaded: Loaded, wanted: TaskFilter) -> str:
+    if not loaded.contract.tasks:
+        return "The contract declares no tasks."
+    hidden = sum(task.internal for task in loaded.contract.tasks.values())
+    if hidden == len(loaded.contract.tasks) and not wanted.show_internal:
+        return f"All {hidden} tasks are internal."
+    return "No task matches."
+
+
+def _when_empty(loaded: Loaded, target: str) -> tuple[str, ...]:
+    if not loaded.contract.tasks:
+        return ("declare one: `tasks: {hello: {run: echo hello}}`",)
+    return (f"`ota tasks --all{target}`",)
