@@ -11,6 +11,9 @@ from pathlib import Path
 from ota.resolve.plan import ArgvBody, ShellBody
 from ota.system.spawn import OutputMode, SpawnRequest, StdinMode, Stream
 
+TASK_VARIABLE = "OTA_TASK"
+"""Tells another run, when it finds a port taken, which task holds it."""
+
 # INT and TERM reach the whole group of the task; the trap takes itself off first, or `kill 0` would
 # call it again for ever.
 _FORWARDING = "trap 'trap - INT TERM; kill 0' INT TERM; "
@@ -36,12 +39,13 @@ def spawn_request(
     *,
     root: Path,
     env: Mapping[str, str],
+    task: str,
     run_id: str,
     output: OutputMode,
     terminal_streams: tuple[Stream, ...],
     stdin: StdinMode,
 ) -> SpawnRequest:
-    """What to start for a body in the contract's directory `root`, with exactly `env`."""
+    """What to start for a body in the contract's directory `root`, with `env` and the task's name."""
     cwd = root
     if isinstance(body, ArgvBody):
         argv: tuple[str, ...] = (body.exe, *body.args)
@@ -51,7 +55,7 @@ def spawn_request(
     return SpawnRequest(
         argv=argv,
         cwd=cwd,
-        env=env,
+        env={**env, TASK_VARIABLE: task},
         run_id=run_id,
         output=output,
         terminal_streams=terminal_streams,

@@ -50,14 +50,15 @@ def _run_child(
     if runtime is not None:
         from ota.execute.service import ServiceAttendant, taken_port
 
-        finding = taken_port(step, runtime)
-        if finding is not None:
+        taken = taken_port(step, runtime)
+        if taken is not None:
+            finding, field = taken
             failure = Failure(
                 origin="host_publication",
                 title=finding.title,
                 task=step.task.name,
                 detail=finding.summary,
-                field=f"tasks.{step.task.name}.runtime.listeners",
+                field=field,
                 why=(finding.why,),
                 next=(finding.next,),
                 findings=(finding,),
@@ -71,6 +72,7 @@ def _run_child(
         body,
         root=context.root,
         env=environment.variables,
+        task=step.task.name,
         run_id=context.run_id,
         output=mode,
         terminal_streams=context.options.terminal_streams,

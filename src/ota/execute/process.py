@@ -134,11 +134,14 @@ def _supervise(
     def look() -> None:
         nonlocal forwarded
         interrupt = context.interrupts.since(epoch)
-        if interrupt is not None and interrupt.count > forwarded:
-            if forwarded == 0:
-                attendant.interrupted()
-            forwarded = interrupt.count
+        if interrupt is None or interrupt.count <= forwarded:
+            return
+        if forwarded == 0:
+            attendant.interrupted()
             workload.request_stop(interrupt.number, grace_s=GRACE_S)
+        if interrupt.count > 1:  # two that came together mean hurry as much as two in a row
+            workload.request_stop(interrupt.number, grace_s=GRACE_S)
+        forwarded = interrupt.count
 
     waking = context.interrupts.waking(workload.wake) if context.options.jobs > 1 else nullcontext()
     with waking:

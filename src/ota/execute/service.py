@@ -10,6 +10,8 @@ Source: runtime specification 10.4, 10.7, 11; decisions D7, D26, D28; lessons, "
 import signal
 from collections.abc import Collection
 
+from msgspec import Struct
+
 from ota.errors import Finding, HostError
 from ota.execute.context import RunContext
 from ota.execute.endpoints import ResolvedListeners, known_ports, resolve_listeners
@@ -26,6 +28,7 @@ from ota.execute.events import (
 from ota.execute.output import StepOutput
 from ota.readiness.ladder import Expected, Ladder, NativeWorkload, observe_ladder
 from ota.readiness.probes import HttpProbe, OwnListenerProbe, Probe, TcpProbe, statuses_accepted
+from ota.readiness.results import ProbeResult, failed, passed
 from ota.readiness.timing import Timing
 from ota.readiness.wait import (
     Attempt,
@@ -40,7 +43,8 @@ from ota.readiness.wait import (
 from ota.resolve.plan import ProbePlan, ReadinessPlan, RuntimePlan, StepPlan
 from ota.system.discovery import PortDiscovery, WorkloadProcesses
 from ota.system.ports import find_port_holder, port_taken_finding, preflight_bind
-from ota.system.processes import owned_processes, session_members
+from ota.system.processes import Identity, is_alive, owned_processes, session_members
+from ota.system.sockets import AttemptDeadline
 from ota.system.workload import Workload, WorkloadEnd
 
 QUIET_S = 0.3
@@ -53,20 +57,22 @@ _PATIENT = Timing(interval_s=0.5, retries=1_000_000_000)
 _ANY_ANSWER = ((100, 599),)
 
 
-def taken_port(step: StepPlan, runtime: RuntimePlan) -> Finding | None:
-    """The first fixed bind port that somebody else holds, with its holder and the ways out.
+def taken_port(step: StepPlan, runtime: RuntimePlan) -> tuple[Finding, str] | None:
+    """The first fixed bind port somebody else holds: who, the ways out, and the field that asks for it.
 
     Asked before the body starts: afterwards a stranger's answer could not be told from the task's.
     """
     for listener in runtime.listeners:
         if listener.bind_port is None or preflight_bind(listener.bind_address, listener.bind_port) != "taken":
             continue
-        return port_taken_finding(
+        finding = port_taken_finding(
             listener.bind_address,
             listener.bind_port,
             find_port_holder(listener.bind_address, listener.bind_port),
             subject=f"task `{step.task.name}`, listener `{listener.name}`",
         )
+        owner = "bind.port" if listener.projection is None else "project.host.port"
+        return finding, f"tasks.{step.task.name}.runtime.listeners.{listener.name}.{owner}"
     return None
 
 
@@ -200,7 +206,12 @@ class ServiceAttendant:
             if endpoint is not None:
                 name = probe.name or probe.listener
                 gates.append(Gate(name=name, probe=_declared(probe, endpoint, readiness)))
-        return (*gates, self._own(gated))
+        return (*gates, self._own(gated), self._alive())
+
+    def _alive(self) -> Gate:
+        """Who forks and exits is not a service, whatever the fork answers."""
+        assert self._workload is not None
+        return Gate(name="process", probe=LeaderProbe(leader=self._workload.leader))
 
     def _own(self, endpoint: Endpoint) -> Gate:
         probe = OwnListenerProbe(host=endpoint.host_address, port=endpoint.host_port, pids=self._pids)
@@ -238,8 +249,8 @@ class ServiceAttendant:
                     elapsed_ms=round(outcome.elapsed_s * 1000),
                 )
             )
-            gated = outcome.last[-1].gate.name
-            self._unconfirmed[self._gated_listener()] = self._now()
+            gated = self._gated_listener()
+            self._unconfirmed[gated] = self._now()
             assert self._resolved is not None
             self._watch_endpoints([each for each in self._resolved.endpoints if each.listener != gated])
         elif isinstance(outcome, Exhausted):
@@ -381,6 +392,22 @@ class ServiceAttendant:
         self, event: Waiting | Reachable | EndpointPlanned | EndpointConfirmed | ReadinessExhausted
     ) -> None:
         self._context.stream.emit(event)
+
+
+class LeaderProbe(Struct, frozen=True, kw_only=True):
+    """The process the task started is still there: the first rung, asked last."""
+
+    leader: Identity
+    timeout_s: float = 2.0
+
+    @property
+    def target(self) -> str:
+        return f"process {self.leader.pid}"
+
+    def attempt(self, _deadline: AttemptDeadline | None = None) -> ProbeResult:
+        if is_alive(self.leader):
+            return passed("content", "alive")
+        return failed("nothing", "failed", "the process the task started has ended")
 
 
 def _timing(readiness: ReadinessPlan) -> Timing:
