@@ -13,7 +13,7 @@ for name in sorted(os.environ):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         ready = time.monotonic() - born >= delay
-        code = 200 if self.path == "/" or (self.path == "/health" and ready) else 503 if self.path == "/health" else 404
+        code = {"/": 200, "/health": 200 if ready else 503}.get(self.path, 404)
         body = b'{"status":"UP"}' if code == 200 else b"no"
         self.send_response(code)
         self.send_header("Content-Length", str(len(body)))
@@ -21,7 +21,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *args): pass
 ports = [int(word) for word in sys.argv[1:]] or [int(os.environ["PORT"])]
-servers = [http.server.ThreadingHTTPServer((os.environ.get("LISTEN_ON", "127.0.0.1"), port), Handler) for port in ports]
+address = os.environ.get("LISTEN_ON", "127.0.0.1")
+servers = [http.server.ThreadingHTTPServer((address, port), Handler) for port in ports]
 def stop(number, frame):
     print(f"stopping on {number}", flush=True)
     os._exit(int(os.environ.get("EXIT_CODE", "0")))
