@@ -389,7 +389,10 @@ def provider_without_cleanup(subject: Subject) -> Iterator[Violation]:
     told: set[FieldPath] = set()
     for provided, plane in subject.collected(_activated):
         own_plane = subject.planes.plane_of(provided.producer)[0]
-        if "remote" not in (plane, own_plane) or provided.where in told:
+        starts_remotely = own_plane == "remote" or (
+            plane == "remote" and _shared(subject, provided, plane) is not None
+        )
+        if not starts_remotely or provided.where in told:
             continue
         context = subject.planes.choose(provided.producer, asked="remote").context
         provider = context.remote.provider if context.remote is not None else None
