@@ -385,6 +385,8 @@ def test_the_interactive_child_owns_the_terminal_and_ota_gets_it_back(tmp_path: 
     child = pexpect.spawn(sys.executable, ["-c", program], env=env, timeout=30, encoding="utf-8")
     try:
         child.expect("begin")
+        # the terminal is handed over right after the start; until then Ctrl+C is ota's to forward
+        eventually(lambda: os.tcgetpgrp(child.child_fd) != child.pid)
         child.sendintr()
         child.expect("caught")
         child.sendline("hello")
