@@ -84,6 +84,15 @@ def read_dotenv_text(text: str, file: str) -> Reading:
     return Reading(values=values, lines=lines, findings=tuple(findings))
 
 
+def assigned_values(text: str) -> dict[str, str]:
+    """The value of every key that some line assigns, also when other lines are broken.
+
+    For whoever is about to change the file, which must know what is there; whoever uses the
+    values reads with `read_dotenv_text`.
+    """
+    return {entry.key: entry.value for entry in _scan(text.removeprefix("\ufeff")).entries}
+
+
 class UnreadableError(ValueError):
     """Bytes that are no text: too many, or not UTF-8. `line` is 0 when no line is to blame."""
 

@@ -1,190 +1,215 @@
-"""Deterministic file actions: create what is missing, change only what was asked, say what was done.
+"""File actions: create what is missing, change only what was asked, say what was done.
 
-Each is idempotent. Files are replaced atomically and keep their mode; nothing outside the
-repository is written, also not through a symbolic link.
+Doing one twice is doing it once. Files appear whole or not at all, an existing one keeps its mode
+and owner, and nothing that is there is overwritten but the keys of an env file. Generated values
+are secrets: they are handed to whoever masks output.
 
-Source: contract specification 15.3 (`action`, `prepare.kind: sequence`).
+Source: contract specification 15.3 (`action`).
 """
 
 import os
+import stat
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from msgspec import Struct
+
 from ota.contract.model.bodies import (
-    Action,
     CopyIfMissing,
-    EnsureBundle,
     EnsureDirectory,
     EnsureEnvFile,
     EnsureFile,
     EnvFileVar,
-    Prepare,
-    PrepareSequence,
     RandomValue,
 )
-from ota.env.dotenv import read_dotenv_text, with_values
-from ota.errors import Finding, HostError, OtaError
-from ota.execute.context import RunContext
-from ota.execute.events import StepNote
-from ota.execute.output import StepOutput
-from ota.execute.process import BodyEnd
-from ota.resolve.plan import StepPlan
-from ota.system.files import read_bytes, write_atomic
+from ota.env.dotenv import ChangeMode, UnreadableError, assigned_values, decode, with_values
+from ota.execute.actions.failure import failed
+from ota.execute.actions.places import Spot, open_spot
+from ota.system.clock import Clock
 
-_SHARED_FILE = 0o644
-_IN_PROCESS = (CopyIfMissing, EnsureEnvFile, EnsureFile, EnsureDirectory)
+_SHARED_FILE = 0o666
+"""As any program asks for; the umask decides what remains."""
+_PRIVATE_FILE = 0o600
+_SHORTEST_SECRET = 8
+"""Characters; a generated value below that hides nothing, and masking it would riddle the output."""
 
-Step = Action | Prepare
-
-
-class ActionFailedError(OtaError):
-    """An action could not be carried out; what it had changed before stays."""
+FilePart = CopyIfMissing | EnsureEnvFile | EnsureFile | EnsureDirectory
 
 
-def unsupported_action(step: Step) -> str | None:
-    """The kind of the first part this build does not carry out; None when it can do all of it."""
-    if isinstance(step, EnsureBundle | PrepareSequence):
-        return next((kind for each in step.steps if (kind := unsupported_action(each))), None)
-    return None if isinstance(step, _IN_PROCESS) else str(step.__struct_config__.tag)
+class Files(Struct, frozen=True, kw_only=True):
+    """What file actions work with."""
+
+    root: Path
+    env: Mapping[str, str]
+    """The environment of the step, for `from_env`."""
+    clock: Clock
+    learn: Callable[[Iterable[str]], None]
+    """Takes values that must not be shown from now on."""
 
 
-def run_action(
-    context: RunContext,
-    step: StepPlan,
-    action: Step,
-    env: Mapping[str, str],
-    output: StepOutput,
-    epoch: int,
-) -> BodyEnd:
-    """Carry out an action, part by part; an interrupt is honoured between parts.
+def apply_file_part(files: Files, part: FilePart) -> str:
+    """Carry out one file action; what was done, in words.
 
     Raises:
-        ActionFailedError: a part failed.
+        ActionFailedError, HostError: it could not be done.
     """
-    parts = action.steps if isinstance(action, EnsureBundle | PrepareSequence) else (action,)
-    for part in parts:
-        interrupt = context.interrupts.since(epoch)
-        if interrupt is not None:
-            return BodyEnd(exit_code=interrupt.exit_code, interrupt=interrupt, output=output)
-        try:
-            told = _apply(context.root, part, env)
-        except ActionFailedError:
-            raise
-        except HostError as error:
-            raise ActionFailedError(*error.findings) from error
-        except OtaError as error:
-            raise ActionFailedError(*error.findings) from error
-        except OSError as error:
-            raise _failed(part, error.strerror or str(error)) from error
-        output.chunk("stdout", f"{told}\n".encode())
-        context.stream.emit(StepNote(step=step.id, text=told))
-    output.finish()
-    return BodyEnd(exit_code=0, output=output)
-
-
-def _apply(root: Path, part: object, env: Mapping[str, str]) -> str:
     match part:
         case CopyIfMissing():
-            return _copy(root, part)
+            return _copy(files, part)
         case EnsureDirectory():
-            return _directory(root, part)
+            return _directory(files, part)
         case EnsureFile():
-            return _file(root, part)
+            return _file(files, part)
         case EnsureEnvFile():
-            return _env_file(root, part, env)
-        case _:
-            raise AssertionError(f"admission let {part!r} pass")
+            return _env_file(files, part)
 
 
-def _inside(root: Path, name: str, part: object) -> Path:
-    """The path below the repository; a link that leads out of it is refused."""
-    path = root / name
-    parent = path.parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.resolve().is_relative_to(root.resolve()):
-        raise _failed(part, f"`{name}` leads out of the repository through a symbolic link")
-    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-        raise _failed(part, f"`{name}` is a symbolic link that leads out of the repository")
-    return path
-
-
-def _copy(root: Path, part: CopyIfMissing) -> str:
-    source, target = _inside(root, part.from_, part), _inside(root, part.to, part)
-    if os.path.lexists(target):
+def _copy(files: Files, part: CopyIfMissing) -> str:
+    if _is_file(files, part, part.to):
         return f"kept {part.to}"
-    if not source.is_file():
-        raise _failed(part, f"`{part.from_}` is not a file", f"create `{part.from_}`, or correct `from`")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, read_bytes(source), mode=source.stat().st_mode & 0o777)
-    return f"copied {part.from_} to {part.to}"
+    content, mode = _source(files, part, part.from_, "from")
+    return _created(files, part, part.to, content, mode, f"copied {part.from_} to {part.to}")
 
 
-def _directory(root: Path, part: EnsureDirectory) -> str:
-    path = _inside(root, part.path, part)
-    if path.is_dir():
+def _directory(files: Files, part: EnsureDirectory) -> str:
+    with open_spot(files.root, part.path, part, make_parents=True) as spot:
+        assert spot is not None
+        if spot.facts() is None and spot.make_directory():
+            return f"created {part.path}"
+        facts = spot.facts()
+        if facts is None or not stat.S_ISDIR(facts.st_mode):
+            raise failed(part, f"`{part.path}` exists and is not a directory", f"move `{part.path}` away")
+    return f"kept {part.path}"
+
+
+def _file(files: Files, part: EnsureFile) -> str:
+    if _is_file(files, part, part.path):
+        if part.random is not None:
+            _learn_file(files, part)
         return f"kept {part.path}"
-    if os.path.lexists(path):
-        raise _failed(part, f"`{part.path}` exists and is not a directory", f"move `{part.path}` away")
-    path.mkdir(parents=True)
-    return f"created {part.path}"
-
-
-def _file(root: Path, part: EnsureFile) -> str:
-    path = _inside(root, part.path, part)
-    if os.path.lexists(path):
-        return f"kept {part.path}"
+    mode = _SHARED_FILE
     if part.template is not None:
-        content = read_bytes(_inside(root, part.template, part))
+        content, mode = _source(files, part, part.template, "template")
     elif part.random is not None:
-        content = _random_text(part.random).encode()
+        text, mode = _random_text(part.random), _PRIVATE_FILE
+        _learn(files, text)
+        content = text.encode()
     else:
         content = (part.value or "").encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, content, mode=0o600 if part.random is not None else _SHARED_FILE)
-    return f"created {part.path}"
+    return _created(files, part, part.path, content, mode, f"created {part.path}")
 
 
-def _env_file(root: Path, part: EnsureEnvFile, env: Mapping[str, str]) -> str:
-    path = _inside(root, part.path, part)
-    existed = path.exists()
-    text = read_bytes(path).decode("utf-8") if existed else ""
-    if part.template is not None and (not existed or part.template_mode == "replace"):
-        text = read_bytes(_inside(root, part.template, part)).decode("utf-8")
-    present = read_dotenv_text(text, part.path).values
-    changes = {
-        key: (value, each.mode)
-        for key, each in part.vars.items()
-        if (value := _value(key, each, part, env, is_present=key in present)) is not None
-    }
-    changed = with_values(text, changes, file=part.path)
-    if existed and changed.encode() == read_bytes(path):
+def _learn_file(files: Files, part: EnsureFile) -> None:
+    """A generated value that an earlier run wrote is as secret as a new one."""
+    with open_spot(files.root, part.path, part) as spot:
+        if spot is not None:
+            _learn(files, spot.read()[:4096].decode("utf-8", "replace").strip())
+
+
+def _is_file(files: Files, part: FilePart, name: str) -> bool:
+    """Whether the file to be made is there already; anything else in its place is refused."""
+    with open_spot(files.root, name, part) as spot:
+        facts = None if spot is None else spot.facts()
+    if facts is not None and not stat.S_ISREG(facts.st_mode):
+        what = "a directory" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
+        raise failed(part, f"`{name}` exists and is {what}", f"move `{name}` away")
+    return facts is not None
+
+
+def _source(files: Files, part: FilePart, name: str, field: str) -> tuple[bytes, int]:
+    """Content and mode of the file to copy from."""
+    with open_spot(files.root, name, part) as spot:
+        facts = None if spot is None else spot.facts()
+        if spot is None or facts is None or not stat.S_ISREG(facts.st_mode):
+            raise failed(part, f"`{name}` is not a file", f"create `{name}`, or correct `{field}`")
+        return spot.read(), facts.st_mode & 0o777
+
+
+def _created(files: Files, part: FilePart, name: str, content: bytes, mode: int, told: str) -> str:
+    with open_spot(files.root, name, part, make_parents=True) as spot:
+        assert spot is not None
+        return told if spot.create(content, mode=mode) else f"kept {name}"
+
+
+# --- env files ------------------------------------------------------------------------------------
+
+
+def _env_file(files: Files, part: EnsureEnvFile) -> str:
+    with open_spot(files.root, part.path, part, make_parents=True) as spot:
+        assert spot is not None
+        with spot.alone(files.clock):
+            return _updated(files, part, spot)
+
+
+def _updated(files: Files, part: EnsureEnvFile, spot: Spot) -> str:
+    _is_file(files, part, part.path)
+    like = spot.facts()
+    before = "" if like is None else _text(spot.read(), part, part.path)
+    text = before
+    if part.template is not None and (like is None or part.template_mode == "replace"):
+        text = _text(_source(files, part, part.template, "template")[0], part, part.template)
+    earlier, now = assigned_values(before), assigned_values(text)
+    changes: dict[str, tuple[str, ChangeMode]] = {}
+    for key, each in part.vars.items():
+        change = _change(key, each, part, files, earlier=earlier.get(key), now=now.get(key))
+        if change is not None:
+            changes[key] = change
+        if each.random is not None:
+            _learn(files, change[0] if change is not None else now.get(key, ""))
+    changed = with_values(text, changes, file=part.path).encode()
+    if like is None:
+        # Still missing a moment ago; one that appeared since stays, and the next run reads it.
+        return f"created {part.path}" if spot.create(changed, mode=_PRIVATE_FILE) else f"kept {part.path}"
+    if changed == before.encode():
         return f"kept {part.path}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, changed.encode(), mode=path.stat().st_mode & 0o777 if existed else 0o600)
-    return f"{'updated' if existed else 'created'} {part.path}"
+    spot.replace(changed, like=like)
+    return f"updated {part.path}"
 
 
-def _value(
-    key: str, wanted: EnvFileVar, part: EnsureEnvFile, env: Mapping[str, str], *, is_present: bool
-) -> str | None:
-    """The value to write; None for nothing to do."""
+def _text(content: bytes, part: EnsureEnvFile, name: str) -> str:
+    """The bytes as text, a byte order mark included, so that what is not changed stays as it is."""
+    try:
+        decode(content)
+    except UnreadableError as error:
+        where = f"line {error.line} of `{name}`" if error.line else f"`{name}`"
+        raise failed(part, f"`{name}` is no dotenv file: {error.reason}", f"correct {where}") from error
+    return content.decode("utf-8")
+
+
+def _change(
+    key: str, wanted: EnvFileVar, part: EnsureEnvFile, files: Files, *, earlier: str | None, now: str | None
+) -> tuple[str, ChangeMode] | None:
+    """What to write for one key; None for nothing.
+
+    `now` is what the text to be written assigns; `earlier` what the file had before a template
+    replaced it, which a `missing` key gets back.
+    """
     if wanted.mode == "remove":
-        return ""
-    if wanted.mode == "missing" and is_present:
-        return None
+        return "", "remove"
+    if wanted.mode == "missing":
+        # `SECRET=` in a template is a placeholder for the generated value, not a value.
+        is_placeholder = wanted.random is not None and not now
+        if now is not None and not is_placeholder:
+            return None
+        if earlier is not None and (earlier or wanted.random is None):
+            return earlier, "replace"
+        return _value(key, wanted, part, files), "replace"
+    return _value(key, wanted, part, files), "replace"
+
+
+def _value(key: str, wanted: EnvFileVar, part: EnsureEnvFile, files: Files) -> str:
     if wanted.random is not None:
         return _random_text(wanted.random)
-    if wanted.from_env is not None:
-        if wanted.from_env not in env:
-            raise _failed(
-                part,
-                f"`{key}` is taken from `{wanted.from_env}`, which is not set",
-                f"set `{wanted.from_env}`",
-            )
-        return env[wanted.from_env]
-    return wanted.value or ""
+    if wanted.from_env is None:
+        return wanted.value or ""
+    if wanted.from_env not in files.env:
+        raise failed(
+            part,
+            f"`{key}` is taken from `{wanted.from_env}`, which is not set",
+            f"set `{wanted.from_env}`",
+        )
+    return files.env[wanted.from_env]
 
 
 def _random_text(wanted: RandomValue) -> str:
@@ -192,15 +217,6 @@ def _random_text(wanted: RandomValue) -> str:
     return data.hex() if wanted.encoding == "hex" else b64encode(data).decode()
 
 
-def _failed(part: object, why: str, next_: str = "") -> ActionFailedError:
-    kind = getattr(part, "__struct_config__").tag  # noqa: B009  every part is a tagged record
-    return ActionFailedError(
-        Finding(
-            code="OTA_ACTION_FAILED",
-            summary=f"`{kind}` could not be carried out",
-            why=why,
-            next=next_ or "correct the path or its permissions, then run the task again",
-            category="execution",
-            owner="host",
-        )
-    )
+def _learn(files: Files, value: str) -> None:
+    if len(value) >= _SHORTEST_SECRET:
+        files.learn((value,))

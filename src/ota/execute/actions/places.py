@@ -28,6 +28,8 @@ _MOST_LINKS = 40
 """As the kernel counts before it speaks of a loop."""
 _MOST_CHANGES = 100
 """How often a name may turn into something else while it is being opened."""
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What file systems without hard links answer."""
 _LOCK_LIMIT_S = 10.0
 _LOCK_POLL_S = 0.01
 
@@ -59,13 +61,19 @@ class Spot:
         """
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(self._name, flags, dir_fd=self._directory), "rb") as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise OSError(errno.EINVAL, "it is not a regular file")
-                content = file.read(READ_LIMIT_BYTES + 1)
-                if len(content) > READ_LIMIT_BYTES:
-                    raise OSError(errno.EFBIG, "it is too large")
-                return content
+            descriptor = os.open(self._name, flags, dir_fd=self._directory)
+            try:
+                facts = os.fstat(descriptor)
+                if stat.S_ISDIR(facts.st_mode):
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                if not stat.S_ISREG(facts.st_mode):
+                    raise OSError(errno.EINVAL, "it is a pipe, a socket or a device")
+                if facts.st_size > READ_LIMIT_BYTES:
+                    raise OSError(errno.EINVAL, f"it is larger than {READ_LIMIT_BYTES} bytes")
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    return file.read(READ_LIMIT_BYTES)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise refused(error, action="read", path=self._shown) from error
 
@@ -83,7 +91,9 @@ class Spot:
                 os.link(temporary, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             except FileExistsError:
                 return False
-            except PermissionError:
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
                 return self._settle_without_links(content, mode)
             return True
 
