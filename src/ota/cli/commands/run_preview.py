@@ -1,0 +1,67 @@
+"""`ota run --dry-run`: what a run would do, from the run's own plan, admission and requirement look-up.
+
+It starts no task, service or container and writes nothing; versions are asked for as a run would.
+
+Source: commands specification 2.12; json-and-receipts specification 3.12.
+"""
+
+from collections.abc import Iterator
+
+from ota.cli.flags import Arguments
+from ota.cli.session import Session
+from ota.contract.load import Loaded
+from ota.errors import Finding
+from ota.execute.admission import refusals
+from ota.resolve.documents.preview import preview_document
+from ota.resolve.plan import Plan, RequirementPlan, StepPlan
+from ota.system.files import repository_reader
+from ota.system.host import HostFacts, environ
+
+
+def preview(arguments: Arguments, session: Session, loaded: Loaded, plan: Plan, host: HostFacts) -> int:
+    """Show the preview; 1 when the run would be refused."""
+    findings = (*refusals(plan), *_requirement_findings(plan, loaded, host))
+    document = preview_document(
+        loaded, plan, host, environ(), repository_reader(loaded.root), findings=findings
+    )
+    if arguments.is_json:
+        from ota.cli.render.json import print_document
+
+        print_document(document, session.out)
+    else:
+        from ota.cli.render.preview_text import preview_text
+
+        # `ota run <task> <path>`: the path stands behind the task
+        path = arguments.positionals[1] if len(arguments.positionals) > 1 else None
+        style = session.style_of(session.out)
+        print(preview_text(document, style, session.target(path)), file=session.out)
+    return 0 if document["ok"] else 1
+
+
+def _requirement_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> Iterator[Finding]:
+    """What is missing on this machine, once per requirement however many tasks need it."""
+    needed: dict[tuple[str, str, str], tuple[StepPlan, RequirementPlan]] = {}
+    for step in plan.steps.values():
+        if step.task.context.plane != "native":
+            continue
+        for each in step.task.requirements:
+            needed.setdefault((each.kind, each.name, each.version), (step, each))
+    if not needed:
+        return
+    from ota.requirements.probes import Prober, Wanted, requirement_finding
+
+    prober = Prober(environ(), loaded.root, run_id="preview", host_os=host.os, should_stop=lambda: False)
+    wanted = [
+        Wanted(
+            kind="tool" if each.kind == "tool" else "runtime",
+            name=each.name,
+            version=each.version,
+            is_channel_allowed=each.kind == "toolchain" and each.name == "rust",
+        )
+        for _, each in needed.values()
+    ]
+    rerun = f"ota run {plan.requested_step.task.name}"
+    for (_, each), outcome in zip(needed.values(), prober.probe_many(wanted), strict=True):
+        finding = requirement_finding(outcome, is_required=each.required, rerun=rerun)
+        if finding is not None:
+            yield finding

@@ -1,0 +1,146 @@
+"""Archived receipts as text.
+
+An archive is a file from disk: every key may be missing or of another shape, and is then left out.
+
+Source: commands specification 12; json-and-receipts specification 4, 5.5.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ota.cli.render.listing import Document, Report, pairs
+from ota.cli.render.style import Style
+from ota.evidence.archive import Archived
+
+_FACTS = {
+    "backend": "Mode",
+    "context": "Context",
+    "lifecycle": "Lifecycle",
+    "image": "Image",
+    "target": "Target",
+    "provider": "Provider",
+    "cwd": "Cwd",
+}
+
+
+def archive_text(archived: Archived, style: Style) -> str:
+    """One archived receipt."""
+    document = archived.document or {}
+    receipt = _map(document, "receipt")
+    report = Report(style)
+    report.block(style.header("RECEIPT", _word(receipt.get("contract"))))
+    status = _word(receipt.get("status")) or ("ready" if document.get("ok") is True else "not ready")
+    report.block(style.good(status) if document.get("ok") is True else style.other(status, "error"))
+    report.section("Archive")
+    report.row("File", archived.archive_path)
+    report.row("Archived", archived.archived_at)
+    identity = _map(receipt, "contract_identity")
+    report.section("Contract")
+    project = _map(identity, "project")
+    kind = f" ({project['type']})" if "type" in project else ""
+    report.row("Project", f"{_word(project.get('name'))}{kind}")
+    report.row("Counts", pairs(_map(identity, "counts")))
+    report.section("Execution")
+    report.rows({key: _word(receipt.get(key)) for key in _FACTS}, _FACTS)
+    report.row("Started", _word(receipt.get("started_at")))
+    report.row("Duration", f"{receipt['duration_ms']} ms" if "duration_ms" in receipt else None)
+    report.section("Steps")
+    for step in _maps(receipt, "steps"):
+        report.line(f"  {_step(step)}")
+    env = [
+        f"{_word(each.get('name'))}={_word(each.get('value'))} ({_word(each.get('source'))})"
+        for each in _maps(receipt, "env_sources")
+    ]
+    if env:
+        report.section("Env")
+        report.bullets(env)
+    _listeners(report, receipt)
+    _logs(report, receipt)
+    left = _map(receipt, "footprint").get("left_behind")
+    if isinstance(left, list):
+        report.block()
+        report.row("Left behind", "; ".join(map(str, left)) or "nothing", indent=0)
+    blocked = receipt.get("blocked")
+    if isinstance(blocked, list) and blocked:
+        report.section("Blocked")
+        report.bullets(map(str, blocked))
+    report.section("Summary")
+    report.row("Counts", _counts(document))
+    following = receipt.get("next_steps")
+    if isinstance(following, list) and following:
+        report.next(*map(str, following))
+    return report.text()
+
+
+def _step(step: Document) -> str:
+    relation, parent = step.get("execution_relation", "requested"), step.get("execution_parent")
+    role = "requested task" if relation == "requested" else f"{relation} for `{parent}`"
+    facts = [role, *(_word(step[key]) for key in ("backend", "context") if key in step)]
+    if "exit_code" in step:
+        facts.append(f"exit {step['exit_code']}")
+    if "duration_ms" in step:
+        facts.append(f"{step['duration_ms']} ms")
+    order, status, label = (_word(step.get(key)) for key in ("order", "status", "label"))
+    return f"{order}. {status}  {label} ({', '.join(facts)})"
+
+
+def _listeners(report: Report, receipt: Document) -> None:
+    endpoints = list(_maps(_map(receipt, "runtime"), "exposed_endpoints"))
+    if not endpoints:
+        return
+    report.section("Listeners")
+    for endpoint in endpoints:
+        role = "primary" if endpoint.get("primary") else "secondary"
+        state = "confirmed" if endpoint.get("confirmed") else "planned, not confirmed"
+        host, bind = _map(endpoint, "host"), _map(endpoint, "bind")
+        outside = host.get("url") or f"{_word(host.get('address'))}:{_word(host.get('port'))}"
+        report.bullets([f"{_word(endpoint.get('listener'))} ({role}, {state})"])
+        report.row("External", outside, indent=6)
+        report.row("Internal", f"{_word(bind.get('address'))}:{_word(bind.get('port'))}", indent=6)
+
+
+def _logs(report: Report, receipt: Document) -> None:
+    logs = _map(receipt, "logs")
+    if logs:
+        report.section("Logs")
+        report.rows(logs, {"dir": "Directory", "stdout": "Stdout", "stderr": "Stderr"})
+
+
+def _counts(document: Document) -> str:
+    return pairs({name.removesuffix("_count"): count for name, count in _map(document, "summary").items()})
+
+
+def history_text(document: Document, style: Style, target: str) -> str:
+    """The archives, newest first, and the damaged ones."""
+    report = Report(style)
+    report.block(style.header("RECEIPT HISTORY", document["path"]))
+    if not document["archives"]:
+        report.block("No receipts yet.")
+    for archive in document["archives"]:
+        status = archive.get("status") or ("ready" if archive["ok"] else "not ready")
+        facts = [str(archive[key]) for key in ("backend", "context", "lifecycle") if key in archive]
+        report.item(str(archive["archived_at"]), ", ".join([status, *facts]))
+        report.row("File", archive["archive_path"])
+        report.row("Counts", _counts(archive))
+    if "invalid_archives" in document:
+        report.section("Skipped Archives")
+        report.bullets(f"{each['archive_path']}: {each['error']}" for each in document["invalid_archives"])
+    if document["archives"]:
+        report.next(f"`ota receipt{target}` shows the newest, `--show <file>` another")
+    else:
+        report.next(f"`ota run <task>{target} --archive` keeps one")
+    return report.text()
+
+
+def _map(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _maps(document: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    value = document.get(key)
+    return (each for each in value if isinstance(each, dict)) if isinstance(value, list) else iter(())
+
+
+def _word(value: object) -> str:
+    return "" if value is None else str(value)
