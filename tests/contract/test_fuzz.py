@@ -86,11 +86,12 @@ def check(data: bytes) -> None:
             assert finding.summary, finding
             assert finding.why, finding
             assert finding.next, finding
-            assert "\n" not in finding.summary, finding
+            assert (finding.summary + finding.why + finding.next).isprintable(), finding
             assert finding.place is not None, finding
             assert finding.place.file == "ota.yaml", finding
             assert finding.place.line >= 1, finding
             assert finding.place.column >= 1, finding
+            assert finding.place.field.isprintable(), finding
 
 
 # --- trees ---------------------------------------------------------------------------------------

@@ -20,7 +20,17 @@ from ota.contract.parse import parse
 from ota.contract.rules import violations
 from ota.contract.rules.base import Violation
 from ota.errors import ContractError, ContractUnreadableError, Finding, errors_among, in_file_order
-from ota.source.tree import Path_, Tree, collector_paused, compose, dotted, is_null, read_bytes
+from ota.source.tree import (
+    SHOWN_LIMIT,
+    Path_,
+    Tree,
+    collector_paused,
+    compose,
+    dotted,
+    is_null,
+    one_line,
+    read_bytes,
+)
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -76,9 +86,10 @@ def _finding(violation: Violation, tree: Tree) -> Finding:
     return Finding(
         code=f"OTA_{violation.rule}",
         severity=violation.severity,
-        summary=violation.summary,
-        why=violation.why,
-        next=violation.next,
+        # Rules quote what the file says, and a file may say line breaks and terminal escapes.
+        summary=one_line(violation.summary, SHOWN_LIMIT),
+        why=one_line(violation.why, SHOWN_LIMIT),
+        next=one_line(violation.next, SHOWN_LIMIT),
         place=tree.place(violation.path),
         title="Invalid contract" if violation.severity == "error" else "",
     )

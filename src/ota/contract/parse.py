@@ -18,6 +18,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ota.contract.model.scalars import AnyText, NumberText, Port
 from ota.errors import Finding, in_file_order
 from ota.source.tree import (
+    SHOWN_LIMIT,
     Path_,
     Tree,
     dotted,
@@ -62,9 +63,9 @@ class Reader:
         self.findings.append(
             Finding(
                 code=f"OTA_{rule}",
-                summary=summary,
-                why=why,
-                next=next_,
+                summary=one_line(summary, SHOWN_LIMIT),
+                why=one_line(why, SHOWN_LIMIT),
+                next=one_line(next_, SHOWN_LIMIT),
                 place=self.tree.at(node.start_mark, path),
                 title="Contract could not be loaded",
             )
@@ -280,7 +281,7 @@ def _unknown_key(name: str, key: Node, path: Path_, known: tuple[str, ...], read
     elif near:
         next_ = f"did you mean `{near}`?"
     else:
-        next_ = f"remove `{one_line(name)}`, or call it `x-{one_line(name)}` if it is yours"
+        next_ = f"remove `{name}`, or call it `x-{name}` if it is yours"
     reader.report("P01", key, path, f"unknown key `{dotted(path)}`", why, next_)
 
 

@@ -30,6 +30,8 @@ ALIAS_GROWTH_LIMIT = 10_000
 """How many nodes aliases may add to the written ones..."""
 ALIAS_GROWTH_FACTOR = 10
 """...or, in a large file, how many times the written ones: reading stays linear in the file's size."""
+SHOWN_LIMIT = 1000
+"""Longest text of a finding, in characters: a message quotes a file, it does not print it."""
 
 Path_ = tuple[str | int, ...]
 ScalarType = Literal["str", "null", "bool", "int", "float"]
@@ -269,7 +271,7 @@ def compose(file: str, data: bytes) -> Tree:
             "OTA_CONTRACT_EMPTY",
             f"{file} is empty",
             "a contract needs at least `version` and `project`",
-            "write `version: 1` and `project: {name: <name>}`, or run `ota init`",
+            "write `version: 1` and `project: {name: <name>}`",
             Place(file=file, line=1, column=1),
         )
     _check_shape(file, root)
@@ -509,6 +511,11 @@ def read_bytes(path: Path, shown: str) -> bytes:
 def _unreadable(code: str, summary: str, why: str, next_: str, place: Place) -> ContractUnreadableError:
     return ContractUnreadableError(
         Finding(
-            code=code, summary=summary, why=why, next=next_, place=place, title="Contract could not be loaded"
+            code=code,
+            summary=one_line(summary, SHOWN_LIMIT),
+            why=one_line(why, SHOWN_LIMIT),
+            next=one_line(next_, SHOWN_LIMIT),
+            place=place,
+            title="Contract could not be loaded",
         )
     )
