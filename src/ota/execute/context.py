@@ -1,7 +1,8 @@
 """What every part of one run shares: who watches, the clock, the signals, the journal, the options."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from msgspec import Struct
@@ -68,6 +69,13 @@ class RunContext:
         self.environ = environ
         self.read_file = read_file
         self.logs = logs
+        self._learning = Lock()
+
+    def learn_secrets(self, values: Iterable[str]) -> Masker:
+        """Mask these values too, in everything the run shows or keeps from now on; from any thread."""
+        with self._learning:
+            self.masker = self.masker.with_more(values)
+            return self.masker
 
     @property
     def root(self) -> Path:

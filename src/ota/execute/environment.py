@@ -43,7 +43,7 @@ def environment_of(context: RunContext, step: StepPlan) -> StepEnvironment:
     for finding in resolved.findings:
         if finding.severity != "error":
             context.stream.emit(StepNote(step=step.id, text=finding.summary, is_warning=True))
-    context.masker = masker = context.masker.with_more(resolved.secrets)
+    masker = context.learn_secrets(resolved.secrets)
     return StepEnvironment(
         variables=resolved.process,
         shown=tuple(_shown(entry) for entry in resolved.entries if _is_worth_showing(entry)),

@@ -73,6 +73,11 @@ class StepOutput:
         self._logs = logs
         self._filters = {"stdout": masker.stream(), "stderr": masker.stream()} if masker else None
 
+    def learn(self, masker: Masker) -> None:
+        """From here on these secrets are masked; what was held back until now goes out first."""
+        self.finish()
+        self._filters = {"stdout": masker.stream(), "stderr": masker.stream()} if masker else None
+
     @property
     def is_filtered(self) -> bool:
         """Whether bytes may be held back, so that `idle` must be called in quiet moments."""

@@ -8,19 +8,40 @@ Source: contract specification 15.3 (`action`, `prepare`); runtime specification
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from msgspec.structs import replace
+
 from ota.contract.model.bodies import (
     Action,
+    BundleStep,
     CopyIfMissing,
+    DependencyHydration,
     EnsureBundle,
     EnsureDirectory,
     EnsureEnvFile,
     EnsureFile,
+    EnsureGitCheckout,
+    EnsureGitCheckouts,
+    EnsureGitTemplate,
+    EnsureVirtualenv,
+    GitCheckout,
     Prepare,
     PrepareSequence,
+    SequenceStep,
+    ToolBootstrap,
 )
 from ota.errors import OtaError
-from ota.execute.actions.failure import ActionFailedError, failed
+from ota.execute.actions.children import ChildEndedError, Children
+from ota.execute.actions.failure import ActionFailedError, failed, kind_of
 from ota.execute.actions.files import Files, apply_file_part
+from ota.execute.actions.packages import (
+    PackagePart,
+    addresses_of,
+    commands_of,
+    credentials_in,
+    shown_command,
+    unsupported_package_part,
+)
+from ota.execute.actions.places import inner_directory
 from ota.execute.context import RunContext
 from ota.execute.events import StepNote
 from ota.execute.output import StepOutput
@@ -28,15 +49,21 @@ from ota.execute.process import BodyEnd
 from ota.resolve.plan import StepPlan
 
 _FILE_PARTS = (CopyIfMissing, EnsureEnvFile, EnsureFile, EnsureDirectory)
+_COMMAND_PARTS = (EnsureVirtualenv, EnsureGitCheckout, GitCheckout, EnsureGitTemplate)
 
 Step = Action | Prepare
+Part = BundleStep | SequenceStep | Action | GitCheckout
 
 
 def unsupported_action(step: Step) -> str | None:
-    """The kind of the first part this build does not carry out; None when it can do all of it."""
-    if isinstance(step, EnsureBundle | PrepareSequence):
-        return next((kind for each in step.steps if (kind := unsupported_action(each))), None)
-    return None if isinstance(step, _FILE_PARTS) else str(step.__struct_config__.tag)
+    """What this build does not carry out of it, by name; None when it can do all of it."""
+    for part in _parts(step):
+        if isinstance(part, DependencyHydration | ToolBootstrap):
+            if (what := unsupported_package_part(part)) is not None:
+                return what
+        elif not isinstance(part, _FILE_PARTS + _COMMAND_PARTS):
+            return kind_of(part)
+    return None
 
 
 def run_action(
@@ -54,17 +81,20 @@ def run_action(
     """
 
     def learn(values: Iterable[str]) -> None:
-        context.masker = context.masker.with_more(values)
+        output.learn(context.learn_secrets(values))
 
     files = Files(root=context.root, env=env, clock=context.clock, learn=learn)
-    for part in _parts(action):
+    children = Children(context, step, env, output, epoch, learn)
+    for index, part in enumerate(_parts(action)):
         interrupt = context.interrupts.since(epoch)
         if interrupt is not None:
             output.finish()
             return BodyEnd(exit_code=interrupt.exit_code, interrupt=interrupt, output=output)
         try:
-            assert isinstance(part, _FILE_PARTS), "admission refused the others"
-            told = apply_file_part(files, part)
+            told = _apply(files, children, part)
+        except ChildEndedError as error:
+            output.finish()
+            return _ended(error.end, output, is_first=index == 0)
         except ActionFailedError:
             raise
         except OtaError as error:
@@ -77,8 +107,52 @@ def run_action(
     return BodyEnd(exit_code=0, output=output)
 
 
-def _parts(action: Step) -> Iterator[Step]:
-    if isinstance(action, EnsureBundle | PrepareSequence):
-        yield from action.steps
-    else:
-        yield action
+def _apply(files: Files, children: Children, part: Part) -> str:
+    match part:
+        case CopyIfMissing() | EnsureDirectory() | EnsureFile() | EnsureEnvFile():
+            return apply_file_part(files, part)
+        case DependencyHydration() | ToolBootstrap():
+            return _package_part(children, part)
+        case EnsureVirtualenv():
+            from ota.execute.actions.virtualenv import ensure_virtualenv
+
+            return ensure_virtualenv(children, part)
+        case EnsureGitCheckout() | GitCheckout():
+            from ota.execute.actions.git import ensure_checkout
+
+            return ensure_checkout(children, part)
+        case EnsureGitTemplate():
+            from ota.execute.actions.git import ensure_template
+
+            return ensure_template(children, part)
+        case _:
+            raise AssertionError(f"admission let {part!r} pass")
+
+
+def _package_part(children: Children, part: PackagePart) -> str:
+    cwd = inner_directory(children.root, part.source.cwd, part)
+    children.learn(secret for address in addresses_of(part) for secret in credentials_in(address))
+    commands = commands_of(part)
+    for argv in commands:
+        children.run(argv, cwd)
+    if isinstance(part, ToolBootstrap):
+        return f"installed {part.tool.replace('_', ' ')}"
+    where = "" if cwd == children.root else f" in {part.source.cwd}"
+    return f"ran {shown_command(commands[-1])}{where}"
+
+
+def _ended(end: BodyEnd, output: StepOutput, *, is_first: bool) -> BodyEnd:
+    """The end of the command as the end of the body, which had begun if an earlier part was done."""
+    failure = end.failure
+    if failure is not None and not is_first:
+        failure = replace(failure, origin="task")
+    return replace(end, failure=failure, output=output, was_started=end.was_started or not is_first)
+
+
+def _parts(step: Step) -> Iterator[Part]:
+    """The parts in order, lists of checkouts opened."""
+    for part in step.steps if isinstance(step, EnsureBundle | PrepareSequence) else (step,):
+        if isinstance(part, EnsureGitCheckouts):
+            yield from part.checkouts
+        else:
+            yield part

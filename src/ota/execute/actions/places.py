@@ -317,3 +317,44 @@ def inner_directory(root: Path, name: str | None, part: Struct) -> Path:
     if not path.resolve().is_relative_to(root.resolve()):
         raise failed(part, f"`{name}` leads out of the repository through a symbolic link")
     return path
+
+
+def inner_target(root: Path, name: str, part: Struct) -> Path:
+    """The real path of what a command is to make inside the repository.
+
+    Raises:
+        ActionFailedError: links lead out of the repository.
+    """
+    target = outer_target(root, name, part)
+    if not target.is_relative_to(root.resolve()):
+        raise failed(part, f"`{name}` leads out of the repository through a symbolic link")
+    return target
+
+
+def outer_target(root: Path, name: str, part: Struct) -> Path:
+    """The real path of what a command is to make, wherever it is.
+
+    Raises:
+        ActionFailedError: its links go round in circles.
+    """
+    try:
+        return (root / name).resolve()
+    except (OSError, RuntimeError) as error:
+        raise failed(part, f"the links of `{name}` go round in circles") from error
+
+
+def remove_tree(path: Path, *, keep_itself: bool = False) -> None:
+    """Remove a directory this run has made, as far as it can be removed; a link is only unlinked."""
+    import shutil
+
+    if path.is_symlink():
+        path.unlink(missing_ok=True)
+    elif keep_itself:
+        with suppress(OSError):
+            for each in path.iterdir():
+                remove_tree(each)
+    elif path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
