@@ -294,7 +294,8 @@ def _paths(current: str) -> Iterator[Candidate]:
     """Directories, and contracts in them."""
     folder, slash, _ = current.rpartition("/")
     lead = folder + slash
-    for name, is_folder in _quietly(lambda: _listing(lead or "."), ()):
+    nothing: tuple[tuple[str, bool], ...] = ()
+    for name, is_folder in _quietly(lambda: _listing(lead or "."), nothing):
         if name.startswith(".") and not current[len(lead) :].startswith("."):
             continue
         if is_folder:
