@@ -363,6 +363,15 @@ def test_an_aggregate_runs_its_members_in_order() -> None:
     assert steps["t"].relation == "aggregate_member"
 
 
+def test_an_aggregate_has_no_plane_of_its_own_and_hands_the_mode_to_its_members() -> None:
+    text = CONTEXTS + "tasks: {all: {aggregate: {tasks: [a, b]}}, a: {run: x}, b: {run: x, context: host}}"
+    default = {name: step.task.context.plane for name, step in plan(text, "all").steps.items()}
+    native = {name: step.task.context.plane for name, step in plan(text, "all", mode="native").steps.items()}
+    assert default == {"a": "container", "b": "native", "all": "native"}
+    assert native == {"a": "native", "b": "native", "all": "native"}
+    assert plan(text, "all", mode="container").refusals() == ()
+
+
 def test_a_branch_replaces_the_dependencies() -> None:
     text = (
         "tasks:\n  a: {run: x, depends_on: [b], execution: {modes: {native: {depends_on: [c]}}}}\n"
@@ -586,6 +595,18 @@ def test_an_agent_runs_only_a_safe_closure() -> None:
     finding = refused(contract, "a", agent=True)
     assert finding.title == "AGENT EXECUTION REFUSED"
     assert "`a`" in finding.why
+
+
+def test_a_secret_never_goes_onto_a_remote_command_line() -> None:
+    text = CONTEXTS + (
+        "env: {vars: {TOKEN: {secret: true, required: true}, IDLE: {secret: true}}}\n"
+        "tasks: {a: {run: x, context: far}, b: {run: x, context: host}}"
+    )
+    finding = refused(text, "a")
+    assert "secret environment variables" in finding.summary
+    assert "`TOKEN`" in finding.summary
+    assert "IDLE" not in finding.summary
+    assert plan(text, "b").refusals() == ()
 
 
 def test_an_internal_task_runs_with_a_note() -> None:

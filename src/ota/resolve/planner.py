@@ -16,9 +16,11 @@ from ota.contract.agent_safety import AgentSafety
 from ota.contract.grammar import nearest
 from ota.contract.graph import TaskGraph
 from ota.contract.load import Loaded
-from ota.contract.model.scalars import Plane
+from ota.contract.model.execution import Context
+from ota.contract.model.scalars import Lifecycle, Plane
 from ota.contract.model.tasks import Task
 from ota.contract.planes import ContextChoice, Planes, PlaneSource
+from ota.env.layers import EnvLayers
 from ota.errors import Finding, PlanError
 from ota.resolve.bodies import body_refusals, plan_body
 from ota.resolve.boundary import boundary_refusals, plan_context
@@ -127,9 +129,8 @@ class _Walk:
     def from_task(self, name: str) -> list[_Draft]:
         """Every step that running this task means, in execution order."""
         asked = self.scope.request
-        choice = self.scope.planes.choose(
-            self.scope.contract.tasks[name], asked=asked.mode, asked_lifecycle=asked.lifecycle
-        )
+        task = self.scope.contract.tasks[name]
+        choice = choose(self.scope.planes, task, asked.mode, asked.lifecycle)
         stack = [self._open(name, "requested", None, 0, choice)]
         while stack:
             draft = stack[-1]
@@ -163,7 +164,7 @@ class _Walk:
     def _child(self, parent: _Draft, relation: Relation, name: str, generation: int) -> _Draft:
         task = self.scope.contract.tasks[name]
         if relation in _HOOK_LISTS:
-            choice = self.scope.planes.choose(task)
+            choice = choose(self.scope.planes, task)
         else:
             choice = choose_dependency(self.scope.planes, task, parent.ts, self.scope.request)
         child = self._open(name, relation, parent.ts.name, generation, choice)
@@ -232,6 +233,22 @@ def declared_dependencies(ts: TaskScope) -> tuple[str, ...]:
     return ts.task.depends_on
 
 
+def choose(
+    planes: Planes, task: Task, asked: Plane | None = None, lifecycle: Lifecycle | None = None
+) -> ContextChoice:
+    """The plane of a task; an aggregate runs nothing itself, so it has none but the host's."""
+    if task.aggregate is not None:
+        return ContextChoice(
+            plane="native",
+            plane_source="default",
+            name=None,
+            context=Context(backend="native"),
+            lifecycle=None,
+            lifecycle_source=None,
+        )
+    return planes.choose(task, asked=asked, asked_lifecycle=lifecycle)
+
+
 def choose_dependency(planes: Planes, task: Task, parent: TaskScope, request: Request) -> ContextChoice:
     """A dependency keeps its parent's plane when it truthfully supports it, else it chooses its own.
 
@@ -239,7 +256,7 @@ def choose_dependency(planes: Planes, task: Task, parent: TaskScope, request: Re
     included (runtime specification 1.7, 25.4). `--lifecycle` is passed on; ports and memory never are.
     """
     lifecycle = request.lifecycle
-    own = planes.choose(task, asked_lifecycle=lifecycle)
+    own = choose(planes, task, lifecycle=lifecycle)
     execution = task.execution
     if execution is not None and execution.default_mode is not None:
         return own
@@ -293,6 +310,7 @@ def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
     given = resolve_inputs(ts)
     targets = plan_targets(ts, given)
     inputs = with_target_values(ts, given, input_values(targets, given))
+    env = task_layers(ts, needs.env)
     boundary = tuple(boundary_refusals(ts, context))
     # A mode the task does not have needs no second word on the body it does not have there either.
     mode_is_refused = any(finding.code == "OTA_MODE_UNSUPPORTED" for finding in boundary)
@@ -302,7 +320,7 @@ def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
         context=context,
         body=body,
         runtime=plan_runtime(ts),
-        env=task_layers(ts, needs.env),
+        env=env,
         inputs=inputs.resolved,
         targets=targets,
         requires_services=task.requires_services,
@@ -319,6 +337,7 @@ def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
             *host_port_refusals(ts),
             *inputs.refusals,
             *target_refusals(ts, targets),
+            *_remote_secret_refusals(ts, env),
             *_skip_refusals(ts),
             *_agent_refusals(ts),
         ),
@@ -333,6 +352,26 @@ def _notes(ts: TaskScope) -> Iterator[str]:
     if ts.is_requested and ts.scope.request.skip_deps and declared_dependencies(ts):
         skipped = ", ".join(f"`{name}`" for name in declared_dependencies(ts))
         yield f"dependencies skipped by `--skip-deps`: {skipped}"
+
+
+def _remote_secret_refusals(ts: TaskScope, env: EnvLayers) -> Iterator[Finding]:
+    """A remote command line would carry the value (runtime specification 3.3)."""
+    if ts.choice.plane != "remote":
+        return
+    stated = {name for layer in env.overlay for name in layer.values} | set(env.required)
+    needed = [
+        name for name, each in env.variables.items() if each.secret and (each.required or name in stated)
+    ]
+    if needed:
+        names = ", ".join(f"`{name}`" for name in needed)
+        yield Finding(
+            code="OTA_REMOTE_SECRET_REFUSED",
+            summary=f"task `{ts.name}` needs secret environment variables on a remote plane: {names}",
+            why="a remote command line would carry their values",
+            next="provide them on the remote itself and drop them from the task, or run the task natively",
+            place=ts.scope.place("env", "vars", needed[0]),
+            category="remote",
+        )
 
 
 def _skip_refusals(ts: TaskScope) -> Iterator[Finding]:

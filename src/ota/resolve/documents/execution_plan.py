@@ -14,6 +14,7 @@ from ota.resolve.documents.shape import Document, by_key, compact
 from ota.resolve.documents.tasks import in_effect, require_task
 from ota.resolve.listening import host_port_refusals, plan_runtime
 from ota.resolve.plan import ContextPlan, ListenerPlan, Request, RuntimePlan
+from ota.resolve.planner import choose
 from ota.resolve.scope import Scope, Selection, TaskScope, select_workflow
 from ota.system.host import HostFacts
 
@@ -75,7 +76,7 @@ def planned_task(loaded: Loaded, request: Request, selection: Selection) -> str 
 def _task_scope(scope: Scope, task: str | None) -> TaskScope:
     record = scope.contract.tasks[task] if task is not None else Task()
     request = scope.request
-    choice = scope.planes.choose(record, asked=request.mode, asked_lifecycle=request.lifecycle)
+    choice = choose(scope.planes, record, request.mode, request.lifecycle)
     return TaskScope(scope, task or "any", choice, "requested", record)
 
 
