@@ -8,8 +8,8 @@ Source: contract specification 0.1 (runtime refusals); runtime specification 1.6
 
 from collections.abc import Iterator
 
+from ota.contract.model.bodies import Action, Prepare
 from ota.errors import Finding
-from ota.execute.actions import unsupported_action
 from ota.resolve.plan import (
     ActionBody,
     ComposeLaunchBody,
@@ -59,9 +59,9 @@ def _not_executable(task: TaskPlan) -> Iterator[Finding]:
                 "run the engine command in a `run` body",
             )
         case ActionBody(action=action):
-            yield from _action_refusal(task, unsupported_action(action))
+            yield from _action_refusal(task, action)
         case PrepareBody(prepare=prepare):
-            yield from _action_refusal(task, unsupported_action(prepare))
+            yield from _action_refusal(task, prepare)
         case _:
             pass
     for target in task.targets:
@@ -82,13 +82,16 @@ def _not_executable(task: TaskPlan) -> Iterator[Finding]:
             )
 
 
-def _action_refusal(task: TaskPlan, kind: str | None) -> Iterator[Finding]:
-    if kind is not None:
+def _action_refusal(task: TaskPlan, action: Action | Prepare) -> Iterator[Finding]:
+    from ota.execute.actions import unsupported_action  # paid only by contracts that have such bodies
+
+    unsupported = unsupported_action(action)
+    if unsupported is not None:
         yield _refused(
             "OTA_ACTION_NOT_EXECUTABLE",
-            f"task `{task.name}` uses `{kind}`",
-            "this build does not carry out that step yet",
-            "do it in a `run` body, or split it out of the task",
+            f"task `{task.name}` uses `{unsupported.what}`",
+            unsupported.why,
+            unsupported.next,
         )
 
 

@@ -4,7 +4,6 @@ Source: runtime specification 2 (10), 3; contract specification 15.3.
 """
 
 from ota.backends.native import spawn_request
-from ota.execute.actions import ActionFailedError, run_action
 from ota.execute.context import RunContext
 from ota.execute.environment import StepEnvironment, environment_of
 from ota.execute.events import BodyStarted, Failure
@@ -125,6 +124,8 @@ def _no_terminal(step: StepPlan) -> Failure:
 def _run_action(
     context: RunContext, step: StepPlan, environment: StepEnvironment, output: StepOutput, epoch: int
 ) -> BodyEnd:
+    from ota.execute.actions import ActionFailedError, run_action  # paid only by runs that have such bodies
+
     body = step.task.body
     assert isinstance(body, ActionBody | PrepareBody)
     action = body.action if isinstance(body, ActionBody) else body.prepare

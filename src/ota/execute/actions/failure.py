@@ -12,6 +12,23 @@ class ActionFailedError(OtaError):
     """An action could not be carried out; what it had changed before stays."""
 
 
+class Unsupported(Struct, frozen=True, kw_only=True):
+    """What this build refuses by name, before anything starts."""
+
+    what: str
+    why: str
+    next: str
+
+
+def needs_engine(what: str) -> Unsupported:
+    """A step that is a container engine's."""
+    return Unsupported(
+        what=what,
+        why="this build does not drive container engines yet",
+        next="run the engine command in a `run` body, in a task of its own",
+    )
+
+
 def kind_of(part: Struct) -> str:
     """The kind as the contract spells it; a list's element is the kind it belongs to."""
     tag = part.__struct_config__.tag

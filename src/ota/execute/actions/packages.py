@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from ota.contract.model.bodies import DependencyHydration, DependencySource, LocalProject, ToolBootstrap
+from ota.execute.actions.failure import Unsupported, needs_engine
 
 PackagePart = DependencyHydration | ToolBootstrap
 Argv = tuple[str, ...]
@@ -20,16 +21,20 @@ _NATIVE_LOCK_NAMES = ("uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock")
 """Lock files that `uv pip install` cannot read."""
 
 
-def unsupported_package_part(part: PackagePart) -> str | None:
+def unsupported_package_part(part: PackagePart) -> Unsupported | None:
     """What in the declaration needs a container engine or cannot be told to its tool; else None."""
     source = part.source
     if isinstance(part, DependencyHydration) and part.medium == "container_images":
-        return "dependency_hydration with medium: container_images"
+        return needs_engine("dependency_hydration` with `medium: container_images")
     if source.compose is not None:
-        return "dependency_hydration through a compose service"
+        return needs_engine(f"dependency_hydration` in compose service `{source.compose.service}")
     project = source.local_project
     if project is not None and project.lockfile is not None and _name(project.lockfile) in _NATIVE_LOCK_NAMES:
-        return f"mode: pip_local_project with lockfile: {project.lockfile}"
+        return Unsupported(
+            what=f"lockfile: {project.lockfile}",
+            why="`uv pip install` cannot read that file",
+            next="use `mode: sync`, or name a requirements file or `pylock.toml`",
+        )
     return None
 
 

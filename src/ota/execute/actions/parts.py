@@ -31,7 +31,7 @@ from ota.contract.model.bodies import (
 )
 from ota.errors import OtaError
 from ota.execute.actions.children import ChildEndedError, Children
-from ota.execute.actions.failure import ActionFailedError, failed, kind_of
+from ota.execute.actions.failure import ActionFailedError, Unsupported, failed, kind_of, needs_engine
 from ota.execute.actions.files import Files, apply_file_part
 from ota.execute.actions.packages import (
     PackagePart,
@@ -55,14 +55,14 @@ Step = Action | Prepare
 Part = BundleStep | SequenceStep | Action | GitCheckout
 
 
-def unsupported_action(step: Step) -> str | None:
-    """What this build does not carry out of it, by name; None when it can do all of it."""
+def unsupported_action(step: Step) -> Unsupported | None:
+    """The first part that this build does not carry out; None when it can do all of it."""
     for part in _parts(step):
         if isinstance(part, DependencyHydration | ToolBootstrap):
             if (what := unsupported_package_part(part)) is not None:
                 return what
         elif not isinstance(part, _FILE_PARTS + _COMMAND_PARTS):
-            return kind_of(part)
+            return needs_engine(kind_of(part))
     return None
 
 
