@@ -70,7 +70,7 @@ ROOT = """execution:
 """
 ISO = "execution.contexts.box.attachments.isolated_paths[0]"
 
-CASES = (
+ADVICE = (
     Case(
         "W01",
         "tasks.t.depends_on[0]",
@@ -227,14 +227,14 @@ def drawn(fragment: str) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", ADVICE, ids=str)
 def test_advice_is_drawn_alone_and_never_blocks(case: Case) -> None:
     assert drawn(case.broken) == [(case.rule, case.field)]
     assert case.rule not in {rule for rule, _ in drawn(case.valid)}
 
 
 def test_every_piece_of_advice_says_what_to_do() -> None:
-    for case in CASES:
+    for case in ADVICE:
         assert all(
             each.next and each.why and each.severity == "warn"
             for each in told(case.broken)

@@ -46,7 +46,16 @@ def loopback(address: str) -> Case:
     return Case("V437", L + "bind.address", service(listener(FIXED, FIXED, address), "box"), BOX)
 
 
+SHARED = ", backend_binding: there, readiness: {kind: tcp, listener: l}"
+
 CASES = (
+    # The probed listener of a shared remote backend has a rule of its own.
+    Case(
+        "V463",
+        L + "bind.port.mode",
+        service(listener(DISCOVER), "far", SHARED),
+        service(listener(FIXED), "far", SHARED),
+    ),
     Case("V428", L + "bind.port.mode", service(listener(DISCOVER), "box"), service(listener(), "box")),
     Case(
         "V428",
@@ -148,9 +157,3 @@ def test_an_engine_that_runs_the_service_may_translate_its_port() -> None:
     overlay = "{web: {bind: {address: 0.0.0.0}, project: {host: {port: {mode: fixed, value: 8080}}}}}"
     text = f"tasks:\n  t: {{{launch}, runtime: {{kind: service, surfaces: {overlay}}}}}\n"
     assert errors(text + "surfaces: {web: {kind: http, port: 80}}\n") == []
-
-
-def test_the_probed_listener_of_a_shared_remote_backend_has_its_own_rule() -> None:
-    ready = ", backend_binding: there, readiness: {kind: tcp, listener: l}"
-    broken = service(listener(DISCOVER), "far", ready)
-    prove(Case("V463", L + "bind.port.mode", broken, service(listener(FIXED), "far", ready)))

@@ -3,6 +3,9 @@
 import pytest
 
 from contract.rules.table import Case, errors, only, prove, told
+from ota.contract.listeners import primary_listener
+from ota.contract.model.runtime import Bind, BindPort, HostPort, HostProjection, Listener, Projection
+from ota.contract.model.scalars import Port
 
 EXECUTION = """execution:
   contexts:
@@ -114,7 +117,7 @@ CASES = (
         listeners(listener(host=FIXED + ", path: /app")),
     ),
     *(
-        pytest.param(case, marks=pytest.mark.proves("S000-136", "S001-64"))
+        pytest.param(case, marks=pytest.mark.proves("S000-136"))
         for case in (
             Case(
                 "V433",
@@ -176,7 +179,9 @@ CASES = (
         ),
         marks=pytest.mark.proves("S004-114"),
     ),
-    # What only the parser can refuse: shorthand beside full fields, both protocols, ports out of range.
+)
+
+PARSED = (
     Case(
         "P03",
         L + "protocol",
@@ -186,9 +191,10 @@ CASES = (
     Case("P03", HOST + "port.mode", listeners(listener(host="{mode: discover}")), FULL),
     Case("P04", L + "bind.port.mode", listeners(listener("{value: 3}")), FULL),
 )
+"""What the parser refuses already."""
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", (*CASES, *PARSED), ids=str)
 def test_a_runtime_rule_is_broken_alone(case: Case) -> None:
     prove(case)
 
@@ -225,7 +231,7 @@ def test_a_worker_without_listeners_is_advised_only() -> None:
     assert [(each.code, each.severity) for each in found] == [("OTA_V422", "warn")]
 
 
-@pytest.mark.proves("S000-130", "S000-131", "S001-48", "S001-49")
+@pytest.mark.proves("S000-130", "S001-48", "S001-49")
 @pytest.mark.parametrize(
     "text",
     [
@@ -240,3 +246,32 @@ def test_a_worker_without_listeners_is_advised_only() -> None:
 )
 def test_a_service_declares_its_listeners(text: str) -> None:
     assert errors(listeners(text)) == []
+
+
+@pytest.mark.proves("S001-49")
+def test_a_container_publishes_what_binds_every_address() -> None:
+    assert errors(listeners(listener(FIXED, AUTO, "0.0.0.0"), ", context: box")) == []
+
+
+@pytest.mark.proves("S001-64")
+@pytest.mark.parametrize("names", [("a", "z"), ("z", "a"), ("web", "admin")])
+def test_the_marked_listener_is_primary_whatever_it_is_called(names: tuple[str, str]) -> None:
+    marked, other = names
+    both = {
+        marked: made(Port(3001), primary=True),
+        other: made(Port(3000), primary=False),
+    }
+    assert primary_listener(both) == marked
+    text = (
+        listener(host=FIXED, name=other)
+        + ", "
+        + second(FIXED + ", primary: true").replace("m:", f"{marked}:")
+    )
+    assert errors(listeners(text)) == []
+    assert errors(listeners(text.replace(", primary: true", ""))) == [("V433", "tasks.t.runtime.listeners")]
+
+
+def made(port: Port, *, primary: bool) -> Listener:
+    host = HostProjection(address="127.0.0.1", port=HostPort(mode="fixed", value=port), primary=primary)
+    bind = Bind(address="127.0.0.1", port=BindPort(mode="fixed", value=port))
+    return Listener(protocol="http", bind=bind, project=Projection(host=host))

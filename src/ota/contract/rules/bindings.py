@@ -46,6 +46,8 @@ class Binding(Struct, frozen=True, kw_only=True):
 
 def _bindings(subject: Subject) -> Iterator[Binding]:
     for _, task, path in subject.tasks():
+        if not (task.env_bindings or task.execution or task.variants):
+            continue
         planes = subject.planes.planes_of(task)
         levels: list[tuple[FieldPath, Mapping[str, EnvBinding], Mapping[str, str], tuple[Plane, ...]]]
         levels = [(path, task.env_bindings, task.env, planes)]

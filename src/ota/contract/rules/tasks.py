@@ -1,23 +1,23 @@
-"""Rules of tasks: which body, what it refers to, inputs, variants, aggregates.
+"""Rules of tasks: which body, what it refers to, aggregates.
 
-Mode branches are in `branches`, bodies in `bodies`, `prepare` and `actions`.
+Variants and inputs are in `variants`, mode branches in `branches`, bodies in `bodies`, `prepare`
+and `actions`.
 
-Source: contract specification 15.1, 15.2, 15.4 to 15.6; appendix A V270 to V296.
+Source: contract specification 15.1, 15.2, 15.4; appendix A V270 to V281, V286, V287, V292 to V296.
 """
 
 from collections.abc import Iterator, Mapping
 
-from ota.contract.grammar import check_input_name, check_repo_path, is_empty
+from ota.contract.grammar import check_repo_path
 from ota.contract.graph import HOOKS, shown_route
-from ota.contract.model.tasks import Input, Task, Variant
-from ota.contract.planes import BODY_KEYS, VARIANT_BODY_KEYS, has_base_body, stated_bodies
+from ota.contract.model.tasks import Task
+from ota.contract.planes import BODY_KEYS, has_base_body, stated_bodies
 from ota.contract.rules.base import FieldPath, Rule, Subject, Violation
 from ota.contract.rules.phrases import empty_keys, listed
 from ota.contract.rules.values import empty_text, owner_of, refused_text, system_tokens, unknown
 from ota.contract.rules.wording import broken, unknown_all
 
 PLAIN_BODY_KEYS = tuple(key for key in BODY_KEYS if key != "aggregate")
-VARIANT_OVERLAYS = ("env", "env_files", "env_bindings", "inputs", "requirements", "adapter_inputs")
 NOT_BESIDE_AGGREGATE = (
     *PLAIN_BODY_KEYS,
     "context",
@@ -32,12 +32,6 @@ NOT_BESIDE_AGGREGATE = (
     "variants",
     "execution",
 )
-
-
-def _variants(subject: Subject) -> Iterator[tuple[FieldPath, Variant]]:
-    for _, task, path in subject.tasks():
-        for index, variant in enumerate(task.variants):
-            yield (*path, "variants", index), variant
 
 
 def empty_name(subject: Subject) -> Iterator[Violation]:
@@ -195,67 +189,6 @@ def unsupported_condition(subject: Subject) -> Iterator[Violation]:
             )
 
 
-def variant_system(subject: Subject) -> Iterator[Violation]:
-    """V282."""
-    for path, variant in _variants(subject):
-        if variant.when.os is None:
-            yield broken(
-                "V282",
-                (*path, "when", "os"),
-                "is missing",
-                "a variant needs `when.os`: linux, macos or windows",
-                "say for which system this variant is",
-            )
-        else:
-            yield from system_tokens("V282", (*path, "when", "os"), (variant.when.os,))
-
-
-def duplicate_variant(subject: Subject) -> Iterator[Violation]:
-    """V283."""
-    for _, task, path in subject.tasks():
-        seen: set[str] = set()
-        for index, variant in enumerate(task.variants):
-            system = variant.when.os
-            if system is not None and system in seen:
-                yield broken(
-                    "V283",
-                    (*path, "variants", index, "when", "os"),
-                    f"is a second variant for `{system}`",
-                    "each system has at most one variant",
-                    "merge the two variants",
-                )
-            seen.add(system or "")
-
-
-def invalid_variant(subject: Subject) -> Iterator[Violation]:
-    """V284."""
-    for path, variant in _variants(subject):
-        bodies = stated_bodies(variant, VARIANT_BODY_KEYS)
-        if len(bodies) > 1:
-            yield broken(
-                "V284",
-                (*path, bodies[1]),
-                "is a second body",
-                f"found {listed(bodies)}; a variant has at most one body",
-                f"keep one of {listed(bodies)}",
-            )
-        elif not bodies and not any(getattr(variant, key) for key in VARIANT_OVERLAYS):
-            yield broken(
-                "V284",
-                path,
-                "changes nothing",
-                f"a variant has one of {listed(VARIANT_BODY_KEYS)}, or an overlay",
-                "declare what differs on this system, or remove the variant",
-            )
-
-
-def empty_variant_shell(subject: Subject) -> Iterator[Violation]:
-    """V285."""
-    for path, variant in _variants(subject):
-        yield from empty_text("V285", (*path, "run"), variant.run)
-        yield from empty_text("V285", (*path, "script"), variant.script)
-
-
 def empty_env_key(subject: Subject) -> Iterator[Violation]:
     """V286."""
     for path, env, bindings, _ in _env_levels(subject):
@@ -289,57 +222,6 @@ def _env_levels(
         for index, variant in enumerate(task.variants):
             steps = (*path, "variants", index)
             yield steps, variant.env, variant.env_bindings, variant.env_files
-
-
-def _inputs(subject: Subject) -> Iterator[tuple[FieldPath, str, Input]]:
-    for _, task, path in subject.tasks():
-        levels = [((*path, "inputs"), task.inputs)]
-        levels += [((*path, "variants", i, "inputs"), each.inputs) for i, each in enumerate(task.variants)]
-        for place, inputs in levels:
-            for name, declared in sorted(inputs.items()):
-                yield (*place, name), name, declared
-
-
-def input_name(subject: Subject) -> Iterator[Violation]:
-    """V288."""
-    for path, name, _ in _inputs(subject):
-        reason = check_input_name(name)
-        if reason is not None:
-            yield broken(
-                "V288",
-                path,
-                f"is not an input name: `{name}`",
-                reason,
-                "write the name in lowercase snake_case, such as `base_url`",
-            )
-
-
-def empty_default(subject: Subject) -> Iterator[Violation]:
-    """V289."""
-    for path, _, declared in _inputs(subject):
-        yield from empty_text("V289", (*path, "default"), declared.default)
-
-
-def empty_allowed(subject: Subject) -> Iterator[Violation]:
-    """V290."""
-    for path, _, declared in _inputs(subject):
-        for index, value in enumerate(declared.allowed or ()):
-            yield from empty_text("V290", (*path, "allowed", index), value)
-
-
-def default_not_allowed(subject: Subject) -> Iterator[Violation]:
-    """V291. An empty default is V289."""
-    for path, _, declared in _inputs(subject):
-        default, allowed = declared.default, declared.allowed
-        if default is None or not allowed or is_empty(default) or default in allowed:
-            continue
-        yield broken(
-            "V291",
-            (*path, "default"),
-            f"is not an allowed value: `{default}`",
-            f"allowed: {listed(allowed)}",
-            f"choose one of {listed(allowed)}, or add `{default}` to `allowed`",
-        )
 
 
 def empty_aggregate(subject: Subject) -> Iterator[Violation]:
@@ -435,16 +317,8 @@ RULES: tuple[Rule, ...] = (
     unenforceable_service,
     unknown_condition,
     unsupported_condition,
-    variant_system,
-    duplicate_variant,
-    invalid_variant,
-    empty_variant_shell,
     empty_env_key,
     env_file_path,
-    input_name,
-    empty_default,
-    empty_allowed,
-    default_not_allowed,
     empty_aggregate,
     unknown_member,
     nested_aggregate,

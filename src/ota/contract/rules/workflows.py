@@ -1,25 +1,15 @@
-"""Rules of `workflows`: phases, readiness lanes, exposed surfaces, env.
+"""Rules of `workflows`: phases, readiness lanes, exposed surfaces.
 
-Instances are in `instances`.
+Env and adapter inputs are in `workflow_env`, instances in `instances`.
 
-Source: contract specification 16; appendix A V500 to V525.
+Source: contract specification 16; appendix A V500 to V518.
 """
 
 from collections.abc import Iterator
 
-from ota.contract.model.bodies import (
-    BuildContainerImage,
-    DependencyHydration,
-    EnsureBundle,
-    LaunchCompose,
-    ResetComposeServiceVolume,
-)
-from ota.contract.model.tasks import AdapterInputs, AdapterOverlay
 from ota.contract.model.workflows import Workflow
 from ota.contract.planes import runtime_on
 from ota.contract.rules.base import FieldPath, Rule, Subject, Violation
-from ota.contract.rules.bindings import FAMILIES
-from ota.contract.rules.holders import compose_bodies, holders, prepare_bodies, prepare_steps, task_actions
 from ota.contract.rules.phrases import empty_keys, listed, some
 from ota.contract.rules.values import empty_text, unknown
 from ota.contract.rules.wording import broken, unknown_all
@@ -28,7 +18,7 @@ _WORKFLOWS: FieldPath = ("workflows",)
 _PHASES = ("setup", "run", "attach")
 
 
-def _entries(subject: Subject) -> Iterator[tuple[FieldPath, Workflow]]:
+def entries(subject: Subject) -> Iterator[tuple[FieldPath, Workflow]]:
     for name, workflow in sorted(subject.contract.workflows.entries.items()):
         yield (*_WORKFLOWS, name), workflow
 
@@ -68,13 +58,13 @@ def unknown_default(subject: Subject) -> Iterator[Violation]:
 def empty_name_or_intent(subject: Subject) -> Iterator[Violation]:
     """V503."""
     yield from empty_keys("V503", _WORKFLOWS, "`workflows`", subject.contract.workflows.entries)
-    for path, workflow in _entries(subject):
+    for path, workflow in entries(subject):
         yield from empty_text("V503", (*path, "intent"), workflow.intent)
 
 
 def one_prepare(subject: Subject) -> Iterator[Violation]:
     """V505."""
-    for path, workflow in _entries(subject):
+    for path, workflow in entries(subject):
         prepare = workflow.prepare
         if prepare is not None and (prepare.task is None) == (prepare.action is None):
             yield broken(
@@ -88,7 +78,7 @@ def one_prepare(subject: Subject) -> Iterator[Violation]:
 
 def unknown_prepare(subject: Subject) -> Iterator[Violation]:
     """V506."""
-    for path, workflow in _entries(subject):
+    for path, workflow in entries(subject):
         if workflow.prepare is not None and workflow.prepare.task is not None:
             yield from unknown(
                 subject,
@@ -102,7 +92,7 @@ def unknown_prepare(subject: Subject) -> Iterator[Violation]:
 
 def prepare_task(subject: Subject) -> Iterator[Violation]:
     """V507, V508, V509."""
-    for path, workflow in _entries(subject):
+    for path, workflow in entries(subject):
         name = workflow.prepare.task if workflow.prepare is not None else None
         task = subject.contract.tasks.get(name or "")
         if task is None:
@@ -138,7 +128,7 @@ def prepare_task(subject: Subject) -> Iterator[Violation]:
 
 def unknown_phase(subject: Subject) -> Iterator[Violation]:
     """V510."""
-    for path, workflow in _entries(subject):
+    for path, workflow in entries(subject):
         for phase in _PHASES:
             ref = getattr(workflow, phase)
             if ref is not None:
@@ -148,7 +138,7 @@ def unknown_phase(subject: Subject) -> Iterator[Violation]:
 
 def unknown_service(subject: Subject) -> Iterator[Violation]:
     """V511."""
-    for path, workflow in _entries(subject):
+    for path, workflow in entries(subject):
         required = workflow.services.required if workflow.services is not None else None
         if required:
             where = (*path, "services", "required")
@@ -157,7 +147,7 @@ def unknown_service(subject: Subject) -> Iterator[Violation]:
 
 def _lanes(subject: Subject, key: str) -> Iterator[tuple[FieldPath, Workflow, tuple[str, ...]]]:
     """One kind of readiness item, gates first, then signals."""
-    for path, workflow in _entries(subject):
+    for path, workflow in entries(subject):
         if workflow.readiness is not None:
             yield (*path, "readiness", key), workflow, getattr(workflow.readiness, key)
             signals = getattr(workflow.readiness.signal, key)
@@ -177,7 +167,7 @@ def unknown_readiness(subject: Subject) -> Iterator[Violation]:
 
 def two_lanes(subject: Subject) -> Iterator[Violation]:
     """V515."""
-    for path, workflow in _entries(subject):
+    for path, workflow in entries(subject):
         if workflow.readiness is None:
             continue
         for key in ("checks", "probes", "surfaces"):
@@ -230,7 +220,7 @@ def readiness_surfaces(subject: Subject) -> Iterator[Violation]:
 
 def unresolved_expose(subject: Subject) -> Iterator[Violation]:
     """V518."""
-    for path, workflow in _entries(subject):
+    for path, workflow in entries(subject):
         attached = _attached(subject, workflow)
         for index, expose in enumerate(workflow.exposes):
             name = expose.surface
@@ -255,162 +245,6 @@ def unresolved_expose(subject: Subject) -> Iterator[Violation]:
             )
 
 
-# --- env -------------------------------------------------------------------------------------------
-
-
-def unknown_profile(subject: Subject) -> Iterator[Violation]:
-    """V519."""
-    for path, workflow in _entries(subject):
-        if workflow.env is not None and workflow.env.profile is not None:
-            where = (*path, "env", "profile")
-            known = subject.contract.env.profiles
-            yield from unknown(subject, "V519", where, "env profile", workflow.env.profile, known)
-
-
-def env_file_services(subject: Subject) -> Iterator[Violation]:
-    """V520, V521, V522."""
-    for path, workflow in _entries(subject):
-        env = workflow.env
-        if env is None or not env.compose_env_file_services:
-            continue
-        where = (*path, "env", "compose_env_file_services")
-        profile = subject.contract.env.profiles.get(env.profile or "")
-        rendered = profile.render.dotenv if profile is not None and profile.render is not None else None
-        if rendered is None and (env.profile is None or profile is not None):
-            yield broken(
-                "V521",
-                where,
-                "has no dotenv to hand over",
-                f"profile `{env.profile}` declares no `render.dotenv`"
-                if env.profile
-                else "no `profile` is set",
-                "declare `render.dotenv.path` on the env profile",
-            )
-        for index, name in enumerate(env.compose_env_file_services):
-            yield from _env_file_service(subject, (*where, index), name, rendered.path if rendered else None)
-
-
-def _env_file_service(
-    subject: Subject, path: FieldPath, name: str, rendered: str | None
-) -> Iterator[Violation]:
-    service = subject.contract.services.get(name)
-    manager = service.manager if service is not None else None
-    if service is None:
-        yield from unknown(subject, "V520", path, "service", name, subject.contract.services)
-    elif manager is None or manager.kind != "compose":
-        yield broken(
-            "V520",
-            path,
-            f"names service `{name}`, which has no compose manager",
-            "only Compose reads an env file",
-            f"declare `services.{name}.manager.kind: compose`, or remove the entry",
-        )
-    elif rendered is not None:
-        stated = [*([manager.env_file] if manager.env_file else []), *(manager.env_files or ())]
-        if stated and rendered not in stated:
-            yield broken(
-                "V522",
-                path,
-                f"names service `{name}`, whose manager declares another env file",
-                f"it declares {listed(stated)}; the profile renders `{rendered}`",
-                f"set `services.{name}.manager.env_file: {rendered}`, or remove it",
-            )
-
-
-def unused_family(subject: Subject) -> Iterator[Violation]:
-    """V524."""
-    for path, workflow in _entries(subject):
-        places = [((*path, "adapter_inputs"), workflow.adapter_inputs)]
-        if workflow.env is not None:
-            places.append(((*path, "env", "adapter_inputs"), workflow.env.adapter_inputs))
-        if all(inputs is None for _, inputs in places):
-            continue
-        roots = [ref.task for ref in (workflow.setup, workflow.run, workflow.attach) if ref is not None]
-        if workflow.prepare is not None and workflow.prepare.task is not None:
-            roots.append(workflow.prepare.task)
-        reached = subject.graph.closure(roots, activated=True)
-        used = {family for name in reached for family in _families_by_task(subject).get(name, ())}
-        for where, inputs in places:
-            for family in _families_of(inputs):
-                if family not in used:
-                    yield broken(
-                        "V524",
-                        (*where, "overlays", family)
-                        if inputs is not None and family in inputs.overlays
-                        else (*where, family),
-                        f"states `{family}` inputs that no task reads",
-                        f"no task of the workflow's closure uses {family}",
-                        f"remove `{family}`, or add a task that uses it",
-                    )
-
-
-def _families_of(inputs: AdapterInputs | None) -> tuple[str, ...]:
-    if inputs is None:
-        return ()
-    return tuple(f for f in FAMILIES if f in inputs.overlays or getattr(inputs, f) is not None)
-
-
-def _families_by_task(subject: Subject) -> dict[str, set[str]]:
-    return dict(subject.collected(_task_families))
-
-
-def _task_families(subject: Subject) -> Iterator[tuple[str, set[str]]]:
-    """Adapter families each task uses: through its body, its own inputs, or a required tool."""
-    found: dict[str, set[str]] = {name: set() for name in subject.contract.tasks}
-    for holder in holders(subject):
-        used = found[holder.task_name]
-        used.update(_families_of(holder.record.adapter_inputs))
-        if isinstance(getattr(holder.record, "launch", None), LaunchCompose):
-            used.add("compose")
-        requirements = holder.task.requirements
-        if requirements is not None:
-            if "helm" in requirements.tools:
-                used.add("helm")
-            if "docker" in requirements.tools or "podman" in requirements.tools:
-                used.update(("compose", "bake"))
-    for holder, _, _ in compose_bodies(subject):
-        found[holder.task_name].add("compose")
-    for holder, path, prepare in prepare_bodies(subject):
-        for _, step in prepare_steps(path, prepare):
-            if step.source.kind == "helm":
-                found[holder.task_name].add("helm")
-            if step.source.compose is not None or (
-                isinstance(step, DependencyHydration) and step.medium == "container_images"
-            ):
-                found[holder.task_name].add("compose")
-    for path, action in task_actions(subject):
-        steps = action.steps if isinstance(action, EnsureBundle) else (action,)
-        for each in steps:
-            if path[0] == "tasks" and isinstance(each, ResetComposeServiceVolume):
-                found[str(path[1])].add("compose")
-            if path[0] == "tasks" and isinstance(each, BuildContainerImage):
-                found[str(path[1])].add("bake")
-    yield from found.items()
-
-
-def legacy_alias(subject: Subject) -> Iterator[Violation]:
-    """V525."""
-    for path, workflow in _entries(subject):
-        env, canonical = workflow.env, workflow.adapter_inputs
-        if env is None or canonical is None:
-            continue
-        compose = canonical.overlays.get("compose") or canonical.compose or AdapterOverlay()
-        stated = {
-            "adapter_inputs": env.adapter_inputs is not None,
-            "compose_files": None not in (env.compose_files, compose.files),
-            "compose_project_name": None not in (env.compose_project_name, compose.project_name),
-        }
-        for key, both in stated.items():
-            if both:
-                yield broken(
-                    "V525",
-                    (*path, "env", key),
-                    "stands beside `adapter_inputs`",
-                    f"`env.{key}` is a legacy spelling of the same field",
-                    "keep `adapter_inputs`",
-                )
-
-
 RULES: tuple[Rule, ...] = (
     empty_default,
     only_default,
@@ -425,8 +259,4 @@ RULES: tuple[Rule, ...] = (
     two_lanes,
     readiness_surfaces,
     unresolved_expose,
-    unknown_profile,
-    env_file_services,
-    unused_family,
-    legacy_alias,
 )
