@@ -182,7 +182,8 @@ def _nothing(node: Node, path: Path_, reader: Reader) -> Any:
 # --- containers --------------------------------------------------------------------------------
 
 
-def _choice(values: tuple[str, ...]) -> Convert:
+def choice_of(values: tuple[str, ...]) -> Convert:
+    """One of some words."""
     known = frozenset(values)
 
     def convert(node: Node, path: Path_, reader: Reader) -> Any:
@@ -316,6 +317,12 @@ class _Field:
         self._convert: Convert | None = None
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """The values of a key that has a fixed set of them."""
+        annotation = self._source[1]
+        return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+    @property
     def convert(self) -> Convert:
         if self._convert is None:
             record, annotation = self._source
@@ -361,7 +368,7 @@ def _record(record: type[Struct]) -> Convert:
                 values[field.attribute] = value
         for name in required:
             if name not in pairs:
-                missing_key(name, node, path, reader)
+                missing_key(name, node, path, reader, choices=fields[name].choices)
                 failed = True
         if failed:
             return MISSING
@@ -371,23 +378,32 @@ def _record(record: type[Struct]) -> Convert:
     return convert
 
 
-def missing_key(name: str, node: Node, path: Path_, reader: Reader, rule: str = "P04") -> Missing:
+def missing_key(
+    name: str,
+    node: Node,
+    path: Path_,
+    reader: Reader,
+    *,
+    rule: str = "P04",
+    choices: tuple[str, ...] = (),
+) -> Missing:
     """A required key is absent."""
     where = dotted(path)
+    shown = " or ".join(f"`{choice}`" for choice in choices)
     return reader.report(
         rule,
         node,
         (*path, name),
         f"`{dotted((*path, name))}` is missing",
         f"{'`' + where + '`' if where else 'a contract'} needs `{name}`",
-        f"add `{name}`" + (f" to `{where}`" if where else ""),
+        f"add `{name}`" + (f" to `{where}`" if where else "") + (f": {shown}" if shown else ""),
     )
 
 
 def _tagged(records: tuple[type[Struct], ...]) -> Convert:
     tag_field = records[0].__struct_config__.tag_field or "kind"
     by_tag = {str(record.__struct_config__.tag): record for record in records}
-    choose = _choice(tuple(by_tag))
+    choose = choice_of(tuple(by_tag))
 
     def convert(node: Node, path: Path_, reader: Reader) -> Any:
         if not isinstance(node, MappingNode):
@@ -398,7 +414,7 @@ def _tagged(records: tuple[type[Struct], ...]) -> Convert:
                 if isinstance(tag, Missing):
                     return MISSING
                 return converter_of(by_tag[tag])(node, path, reader)
-        return missing_key(tag_field, node, path, reader)
+        return missing_key(tag_field, node, path, reader, choices=tuple(by_tag))
 
     return convert
 
@@ -449,7 +465,7 @@ def _make(annotation: Any) -> Convert:
     origin = get_origin(annotation)
     arguments = get_args(annotation)
     if origin is Literal:
-        return _choice(arguments)
+        return choice_of(arguments)
     if origin is tuple:
         return _sequence(converter_of(arguments[0]))
     if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):

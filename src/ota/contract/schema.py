@@ -98,6 +98,7 @@ _SHAPES: Mapping[tuple[str, str], Schema] = {
     ("ContainerSettings", "platform"): _PLATFORM,
     ("VariantWhen", "os"): _OS,
     ("When", "os"): _OS,
+    ("BindPort", "mode"): {"type": "string", "enum": ["fixed", "discover"]},
     ("Extension", "api_version"): {"type": "integer", "minimum": 1},
     ("MonorepoWorkspace", "members"): {"type": "array", "items": {"type": "string"}, "minItems": 1},
     ("Aggregate", "tasks"): {"type": "array", "items": {"type": "string"}, "minItems": 1},

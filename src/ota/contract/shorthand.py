@@ -45,6 +45,7 @@ from ota.contract.parse import (
     Missing,
     Reader,
     Rewrite,
+    choice_of,
     converter_of,
     keyed_pairs,
     mapping_of,
@@ -184,6 +185,16 @@ def _finish_listener(made: Listener, node: Node, path: Path_, reader: Reader) ->
     return replace(made, project=replace(made.project, host=replace(host, path="/")))
 
 
+def _bind_mode(node: Node, path: Path_, reader: Reader) -> Any:
+    """`auto` passes, for the rule that says where it belongs; it is never offered."""
+    if isinstance(node, ScalarNode) and node.value == "auto":
+        return node.value
+    return _BIND_MODES(node, path, reader)
+
+
+_BIND_MODES = choice_of(("fixed", "discover"))
+
+
 def _attachments(node: Node, path: Path_, reader: Reader) -> Any:
     """`surfaces: [a]` and `surfaces: {a: {}}` are one thing; order is kept."""
     if isinstance(node, SequenceNode):
@@ -300,6 +311,7 @@ FINISHERS |= {
 }
 
 FIELD_CONVERTERS[(Runtime, "surfaces")] = _attachments
+FIELD_CONVERTERS[(BindPort, "mode")] = _bind_mode
 
 # `X-...` is what half of all HTTP headers are called, so here the prefix says nothing.
 for _owner in (SurfaceReadiness, Probe, ServiceReadiness, RuntimeReadiness):
