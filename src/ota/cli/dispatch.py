@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ota.cli.catalogue import COMMANDS
 from ota.cli.flags import GLOBAL_FLAGS, Arguments, Command, parse, usage_error
 from ota.cli.main import is_output_lost
-from ota.errors import ContractError, ContractUnreadableError, Finding, OtaError, UsageError
+from ota.errors import ContractError, ContractUnreadableError, Finding, OtaError, UsageError, errors_among
 
 if TYPE_CHECKING:
     from ota.cli.session import Session
@@ -159,17 +159,17 @@ def _report(session: "Session", arguments: Arguments, error: OtaError) -> None:
         from ota.cli.render.failure import failure_document
         from ota.cli.render.json import print_document
 
-        path = next((each.place.file for each in error.findings if each.place is not None), None)
-        shown = path or arguments.value("--file") or arguments.path or "."
-        print_document(failure_document(shown, error.findings, is_semantic=is_semantic), session.out)
+        document = failure_document(session.shown, error.findings, is_semantic=is_semantic)
+        print_document(document, session.out)
         return
     from ota.cli.render.failure import failure_text
 
     has_file = isinstance(error, ContractError) and any(each.place is not None for each in error.findings)
     follow = session.rerun_lines() if has_file else ()
-    text = failure_text(
-        error.findings, session.style_of(session.err), follow=follow, command=arguments.command.name
-    )
+    command = arguments.command.name
+    # advice on a contract that does not load anyway belongs to the command that checks contracts
+    findings = error.findings if command == "validate" else errors_among(error.findings) or error.findings
+    text = failure_text(findings, session.style_of(session.err), follow=follow, command=command)
     print(text, file=session.err)
 
 

@@ -27,6 +27,10 @@ class Session:
         self.is_plain = arguments.has("--plain")
         self.is_concise = arguments.has("--concise")
         self.is_debug = arguments.has("--debug")
+        self.shown = arguments.value("--file") or arguments.path or "."
+        """The contract as the user sees it; until it is located, what was typed."""
+        if arguments.command.takes_inputs and not arguments.has("--file"):
+            self.shown = (*arguments.positionals[1:2], ".")[0]
 
     def style_of(self, stream: TextIO) -> Style:
         """How text looks on a stream: rich, plain, coloured."""
@@ -44,9 +48,17 @@ class Session:
             ContractError: there is none, or it is wrong.
         """
         located = locate(path, self.arguments.value("--file"))
-        shown = shown_path(located)
+        self.shown = shown_path(located)
         self.debug(f"contract {located}")
-        return load(located, shown)
+        if not self.is_debug:
+            return load(located, self.shown)
+        from ota.system.clock import SYSTEM_CLOCK
+
+        start = SYSTEM_CLOCK.monotonic_s()
+        try:
+            return load(located, self.shown)
+        finally:
+            self.debug(f"contract read in {round((SYSTEM_CLOCK.monotonic_s() - start) * 1000)} ms")
 
     def target(self, path: str | None) -> str:
         """What follow-up commands append to repeat the user's target, with the blank before it.
@@ -64,6 +76,12 @@ class Session:
         named = Path(given)
         folder = named.parent if named.name == CONTRACT_NAME else named
         return "" if folder.resolve() == Path.cwd().resolve() else f" {quote(str(folder))}"
+
+    def selection(self) -> str:
+        """The selected plane, lifecycle and workflow, for follow-up commands to repeat."""
+        given = self.arguments
+        names = ("--mode", "--lifecycle", "--workflow")
+        return "".join(f" {name} {given.value(name)}" for name in names if given.has(name))
 
     def rerun_lines(self) -> tuple[str, ...]:
         """What to type once a contract is mended: the cheap check, then what was asked for."""

@@ -27,7 +27,6 @@ def run(arguments: Arguments, session: Session) -> int:
         return 0
     from ota.cli.render.execution_text import plan_text
 
-    print(
-        plan_text(document, session.style_of(session.out), session.target(arguments.path)), file=session.out
-    )
+    target = session.target(arguments.path) + session.selection()
+    print(plan_text(document, session.style_of(session.out), target), file=session.out)
     return 0

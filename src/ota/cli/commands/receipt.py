@@ -15,6 +15,7 @@ from ota.evidence.archive import FOLDER, Archived, history, read_archive
 def run(arguments: Arguments, session: Session) -> int:
     """Show the newest archive, a named one, or the list."""
     root, shown = _repository(arguments)
+    session.shown = shown
     if arguments.has("--history"):
         return _history(root, shown, session)
     name = arguments.value("--show") or "latest"

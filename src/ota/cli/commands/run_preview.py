@@ -34,7 +34,7 @@ def preview(arguments: Arguments, session: Session, loaded: Loaded, plan: Plan, 
         # `ota run <task> <path>`: the path stands behind the task
         path = arguments.positionals[1] if len(arguments.positionals) > 1 else None
         style = session.style_of(session.out)
-        print(preview_text(document, style, session.target(path)), file=session.out)
+        print(preview_text(document, style, session.target(path) + session.selection()), file=session.out)
     return 0 if document["ok"] else 1
 
 
