@@ -13,6 +13,7 @@ from ota.contract.model import Contract
 from ota.contract.model.execution import Context
 from ota.contract.planes import Planes
 from ota.errors import ContractError
+from resolve.planning import founding, plan_json
 
 FOUNDING = FIXTURES / "founding"
 APPENDIX = FIXTURES / "appendix"
@@ -340,3 +341,30 @@ def test_the_neighbour_of_a_snippet_is_judged_as_it_says(
     name: str, old: str, new: str, expected: list[str]
 ) -> None:
     assert codes(changed(read(name, APPENDIX), old, new)) == expected
+
+
+# --- what the plan makes of workflows --------------------------------------------------------------
+
+
+@pytest.mark.proves("S003-69")
+@pytest.mark.proves("S003-63")
+def test_the_default_workflow_is_the_baseline_of_the_plan() -> None:
+    document = plan_json(founding("workflow-readiness"))
+    assert document["workflow"]["name"] == "app"
+    assert document["workflow"]["default"] is True
+    assert document["task"] == "dev"
+    other = changed(
+        read("workflow-readiness"),
+        "workflows:\n  default: app\n",
+        "workflows:\n  default: other\n  other: {run: {task: setup}}\n",
+    )
+    assert plan_json(other)["task"] == "setup"
+
+
+@pytest.mark.proves("S003-64")
+def test_without_a_default_workflow_the_plan_takes_the_repo_wide_path() -> None:
+    text = changed(read("workflow-readiness"), "  default: app\n", "")
+    assert codes(text) == []
+    document = plan_json(text)
+    assert document.get("workflow") is None
+    assert plan_json(text, workflow="app")["workflow"]["name"] == "app"

@@ -36,7 +36,8 @@ HOST = "tasks.dev.runtime.listeners.web.project.host.port"
 
 def service(*listeners: str, context: str = "") -> str:
     listed = ", ".join(listeners)
-    task = f"{{launch: {{kind: command, exe: ./x}}, {context}runtime: {{kind: service, listeners: {{{listed}}}}}}}"
+    runtime = f"runtime: {{kind: service, listeners: {{{listed}}}}}"
+    task = f"{{launch: {{kind: command, exe: ./x}}, {context}{runtime}}}"
     return HEAD + CONTAINER + f"tasks: {{dev: {task}}}\n"
 
 
