@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from contract.reading import FIXTURES, HEAD
+from contract.reading import FIXTURES, HEAD, loaded
+from contract.test_fuzz import TEXTS, Material, Mutator
 from contract.test_parse import P_RULES
 from ota.contract.describe import COMMON, FIELDS, RECORDS, about_field
 from ota.contract.model import Contract
 from ota.contract.parse import field_key, records_of
 from ota.contract.schema import contract_schema
+from ota.errors import ContractError, ContractUnreadableError
 from ota.source.tree import compose, plain_value
 
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "schema" / "ota.schema.json"
@@ -139,3 +141,20 @@ def test_hovering_over_a_key_says_what_it_means_and_what_it_is_by_default() -> N
         "default": False,
     }
     assert schema["$defs"]["CopyIfMissing"]["properties"]["kind"] == {"const": "copy_if_missing"}
+
+
+def test_schema_and_reader_agree_about_mutated_contracts() -> None:
+    material = Material(TEXTS)
+    seen = set()
+    for seed in range(300):
+        text = Mutator(seed, material).case().decode()
+        try:
+            loaded(text)
+            is_read = True
+        except ContractUnreadableError:
+            is_read = False
+        except ContractError:
+            continue  # shape is fine, meaning is not: the schema may say either
+        seen.add(is_read)
+        assert (complaint(text) is None) is is_read, f"seed {seed}: {text[:2000]}"
+    assert seen == {True, False}
