@@ -75,7 +75,12 @@ def trailing_word(arguments: Arguments) -> str | None:
 
 def is_path(word: str, arguments: Arguments) -> bool:
     """Whether the trailing bare token is the path: more tokens follow it, or it exists."""
-    return bool(arguments.inputs) or Path(word).exists() or "/" in word or word.endswith((".yaml", ".yml"))
+    return bool(arguments.inputs) or Path(word).exists()
+
+
+def is_meant_as_path(word: str) -> bool:
+    """Whether a word that is neither an existing path nor an input's value was probably to be a path."""
+    return "://" not in word and ("/" in word or word.endswith((".yaml", ".yml")))
 
 
 def read_inputs(

@@ -6,7 +6,7 @@ Source: commands specification 2; json-and-receipts 3.12, 3.13; decision D20.
 import sys
 
 from ota.cli.flags import Arguments, usage_error
-from ota.cli.run_arguments import is_path, read_inputs, trailing_word
+from ota.cli.run_arguments import is_meant_as_path, is_path, read_inputs, trailing_word
 from ota.cli.session import Session
 from ota.contract.grammar import parse_memory
 from ota.contract.load import Loaded
@@ -62,6 +62,8 @@ def _request(arguments: Arguments, session: Session) -> tuple[Loaded, Request]:
     task = arguments.positionals[0]
     declared = loaded.contract.tasks[task].inputs if task in loaded.contract.tasks else {}
     lone = word if path is None else None
+    if lone is not None and len(declared) != 1 and is_meant_as_path(lone):
+        loaded = session.load_contract(lone)  # which says that there is no such path
     inputs = {}
     if task in loaded.contract.tasks:
         inputs = read_inputs(arguments, task, declared, lone_value=lone)
