@@ -147,7 +147,7 @@ def _run(command: Command, arguments: Arguments) -> int:
         _report(session, arguments, error)
         return EXIT_FAILED
     except Exception as error:
-        if session.is_debug or (isinstance(error, OSError) and is_output_lost()):
+        if session.is_debug or (isinstance(error, OSError) and is_output_lost(error)):
             raise  # with `--debug` a bug shows its trace; a reader that left is the entry point's
         _report(session, arguments, OtaError(_bug(error)))
         return EXIT_FAILED

@@ -6,6 +6,7 @@ during start-up is quiet. What a command line means is `ota.cli.dispatch`'s.
 Source: commands specification 1.1, 1.10, 1.15.
 """
 
+import errno
 import sys
 
 TYPE_CHECKING = False  # `typing` costs more than this whole module
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+_STREAM_ERRORS = (errno.EIO, errno.EFBIG, errno.ENOSPC, errno.EPIPE, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
@@ -32,7 +34,7 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except OSError as error:
-        if not is_output_lost():
+        if not is_output_lost(error):
             raise
         _drop_output()
         print(f"error: the output could not be written: {error.strerror}", file=sys.stderr)
@@ -80,13 +82,9 @@ def _opened(descriptor: int) -> "TextIO":
     return open(descriptor, "w", encoding="utf-8", closefd=False)
 
 
-def is_output_lost() -> bool:
-    """Whether the trouble is with standard output: what is left cannot be written either."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        return True
-    return False
+def is_output_lost(error: OSError) -> bool:
+    """Whether the trouble is with a standard stream: every file of ota's has a name, a stream has none."""
+    return error.filename is None and error.errno in _STREAM_ERRORS
 
 
 def _drop_output() -> None:

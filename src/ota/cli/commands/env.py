@@ -65,8 +65,8 @@ def _unknown(name: str, entries: tuple[EnvEntry, ...], session: Session) -> Find
     from ota.contract.grammar import nearest
 
     close = nearest(name, tuple(entry.name for entry in entries))
-    hint = f"did you mean `{close}`?" if close else "neither the contract, a task nor the process sets it"
-    scope = "" if session.arguments.has("--task") else "; a variable of one task needs `--task <name>`"
+    hint = f"did you mean `{close}`?" if close else "neither the contract nor the process sets it."
+    scope = "" if session.arguments.has("--task") else " A variable of one task needs `--task <name>`."
     return Finding(
         code="OTA_ENV_UNKNOWN",
         summary=f"no variable `{name}` is known here",

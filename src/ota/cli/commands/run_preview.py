@@ -31,11 +31,26 @@ def preview(arguments: Arguments, session: Session, loaded: Loaded, plan: Plan, 
     else:
         from ota.cli.render.preview_text import preview_text
 
-        # `ota run <task> <path>`: the path stands behind the task
-        path = arguments.positionals[1] if len(arguments.positionals) > 1 else None
         style = session.style_of(session.out)
-        print(preview_text(document, style, session.target(path) + session.selection()), file=session.out)
+        body = plan.requested_step.task.body
+        print(preview_text(document, body, style, _again(arguments, session)), file=session.out)
     return 0 if document["ok"] else 1
+
+
+def _again(arguments: Arguments, session: Session) -> str:
+    """The run this is the preview of, as it is typed."""
+    from shlex import join, quote
+
+    from ota.cli.flags import flag_table
+    from ota.cli.run_arguments import is_path
+
+    task, *others = arguments.positionals
+    path = others[0] if others and is_path(others[0], arguments) else None
+    inputs = list(arguments.inputs) if path is not None or not others else [*others, *arguments.inputs]
+    if arguments.inputs and arguments.inputs[0].partition("=")[0] in flag_table(arguments.command):
+        inputs.insert(0, "--")
+    tail = f" {join(inputs)}" if inputs else ""
+    return f"ota run {quote(task)}{session.target(path)}{session.selection()}{tail}"
 
 
 def _requirement_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> Iterator[Finding]:

@@ -4,15 +4,15 @@ Source: commands specification 2.12.
 """
 
 from ota.cli.render.execution_text import resolved_rows
-from ota.cli.render.listing import Document, Report
+from ota.cli.render.listing import Document, Report, code
 from ota.cli.render.style import Style
 from ota.cli.render.task_text import body_rows
+from ota.resolve.plan import ArgvBody, BodyPlan, ShellBody
 
 
-def preview_text(document: Document, style: Style, target: str) -> str:
-    """The whole preview."""
+def preview_text(document: Document, body: BodyPlan | None, style: Style, command: str) -> str:
+    """The whole preview; `body` is the one that would run, `command` what starts the run."""
     report = Report(style)
-    task = document["requested_task"]
     report.block(style.header("RUN PREVIEW", f"{document['task']} ({document['path']})"))
     status = document["preview_status"]
     mode = "❖ Mode: dry-run (no write)" if style.is_rich else "Mode: dry-run (no write)"
@@ -20,8 +20,7 @@ def preview_text(document: Document, style: Style, target: str) -> str:
     report.section("Execution")
     resolved_rows(report, document["resolved"])
     report.row("Chosen By", document["resolved"]["backend_source"])
-    for label, text in body_rows(task):
-        report.row(label, text)
+    _body(report, document, body)
     plan = document["plan"]
     if "requirement_lines" in plan:
         report.section("Requirements")
@@ -35,10 +34,23 @@ def preview_text(document: Document, style: Style, target: str) -> str:
     for finding in document.get("blockers", []):
         _finding(report, finding)
     if document["ok"]:
-        report.next(f"`ota run {document['task']}{target}`")
+        report.next(f"`{command}`")
     else:
-        report.next(f"`ota run {document['task']}{target} --dry-run` once that is mended")
+        report.next(f"mend that, then `{command}`")
     return report.text()
+
+
+def _body(report: Report, document: Document, body: BodyPlan | None) -> None:
+    match body:
+        case ShellBody():
+            report.row(body.kind.capitalize(), code(body.text))
+        case ArgvBody():
+            from shlex import join
+
+            report.row("Launch" if body.is_launch else "Command", code(join([body.exe, *body.args])))
+        case _:
+            for label, text in body_rows(document["requested_task"]):
+                report.row(label, text)
 
 
 def _env(report: Report, document: Document) -> None:
