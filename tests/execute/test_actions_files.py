@@ -376,21 +376,22 @@ def test_a_file_system_without_hard_links_gets_its_files_too(repo, monkeypatch):
 
 def test_a_folder_swapped_for_a_link_during_the_walk_leads_nowhere(repo, outside, monkeypatch):
     """The attacker's moment: the folder was looked at, and is a link when it is opened."""
-    (repo.path / "folder").mkdir()
+    folder = repo.path / "folder"
+    folder.mkdir()
     real = os.readlink
 
     def swap(name, **place):
-        if name == "folder":
-            try:
-                return real(name, **place)
-            finally:
-                os.rmdir(repo.path / "folder")
-                (repo.path / "folder").symlink_to(outside)
-        return real(name, **place)
+        try:
+            return real(name, **place)
+        finally:
+            if name == "folder" and not folder.is_symlink():
+                folder.rmdir()
+                folder.symlink_to(outside)
 
     monkeypatch.setattr(os, "readlink", swap)
     with pytest.raises(OtaError):
-        repo.do(EnsureFile(path="folder/new", value="x"))
+        repo.do(EnsureDirectory(path="folder/new"))
+    assert folder.is_symlink()
     assert [each.name for each in outside.iterdir()] == ["file"]
 
 

@@ -27,14 +27,16 @@ from ota.system.spawn import OutputMode
 class ChildEndedError(Exception):
     """A command failed, was interrupted or could not be started: that is how the part ends."""
 
-    def __init__(self, end: BodyEnd) -> None:
+    def __init__(self, end: BodyEnd, argv: tuple[str, ...]) -> None:
         super().__init__()
         self.end = end
+        self.argv = argv
 
 
 class Answer(Struct, frozen=True, kw_only=True):
     """What a command said."""
 
+    argv: tuple[str, ...]
     exit_code: int
     text: str
     """Standard output without the last line end."""
@@ -76,7 +78,7 @@ class Children:
         mode: OutputMode = "terminal" if self.is_terminal else "capture"
         end = self._run(argv, cwd, env, self._output, mode)
         if not end.is_success:
-            raise ChildEndedError(end)
+            raise ChildEndedError(end, argv)
 
     def ask(self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str] | None = None) -> Answer:
         """Run a command for what it says.
@@ -89,15 +91,18 @@ class Children:
         )
         end = self._run(argv, cwd, env, kept, "capture")
         if end.interrupt is not None or end.failure is not None:
-            raise ChildEndedError(end)
+            raise ChildEndedError(end, argv)
         return Answer(
-            exit_code=end.exit_code, text=kept.excerpt.tail("stdout").removesuffix("\n"), output=kept
+            argv=argv,
+            exit_code=end.exit_code,
+            text=kept.excerpt.tail("stdout").removesuffix("\n"),
+            output=kept,
         )
 
     def fail_with(self, answer: Answer) -> ChildEndedError:
         """The answer as the end of the part; what the command said becomes the step's output."""
         self._output.chunk("stderr", answer.output.excerpt.tail("stderr").encode())
-        return ChildEndedError(BodyEnd(exit_code=answer.exit_code or 1))
+        return ChildEndedError(BodyEnd(exit_code=answer.exit_code or 1), answer.argv)
 
     def _run(
         self,

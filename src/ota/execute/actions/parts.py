@@ -94,6 +94,9 @@ def run_action(
             told = _apply(files, children, part)
         except ChildEndedError as error:
             output.finish()
+            if error.end.interrupt is None and error.end.was_started:
+                told = f"`{shown_command(error.argv)}` ended with code {error.end.exit_code}"
+                context.stream.emit(StepNote(step=step.id, text=told))
             return _ended(error.end, output, is_first=index == 0)
         except ActionFailedError:
             raise
