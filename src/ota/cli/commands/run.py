@@ -11,6 +11,7 @@ from ota.cli.session import Session
 from ota.contract.grammar import parse_memory
 from ota.contract.load import Loaded
 from ota.env.masking import Masker
+from ota.errors import HostError
 from ota.evidence.fold import RunFacts, fold
 from ota.execute.context import RunOptions
 from ota.execute.run import Ran, run_plan
@@ -48,7 +49,7 @@ def run(arguments: Arguments, session: Session) -> int:
     else:
         _print_text(arguments, session, facts, plan, loaded, document, ran)
         if archived is not None:
-            print(f"Receipt: {archived}", file=session.err)
+            print(archived, file=session.err)
     return ran.ended.exit_code
 
 
@@ -175,9 +176,16 @@ def _receipt(facts: RunFacts, plan: Plan, loaded: Loaded, ran: Ran) -> dict[str,
 
 
 def _archive(loaded: Loaded, document: dict[str, object]) -> str:
+    """Keep the receipt and the contract it is about; what the run came to stays what it is."""
     from ota.evidence.archive import archive_receipt
+    from ota.evidence.snapshot import snapshot_bytes, with_snapshot
 
-    return archive_receipt(loaded.root, document)
+    try:
+        with_snapshot(document, loaded.root, snapshot_bytes(loaded.contract))
+        return f"Receipt: {archive_receipt(loaded.root, document)}"
+    except HostError as error:
+        finding = error.findings[0]
+        return f"Warning: the receipt was not archived: {finding.summary}: {finding.why}"
 
 
 def _print_json(

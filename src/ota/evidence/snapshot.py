@@ -1,0 +1,94 @@
+"""The normalised contract: what a run took for granted, with a name of its own.
+
+Shorthand expanded, contexts merged, maps sorted, empties and defaults dropped; two spellings of
+one contract give the same bytes. Values of secret variables are never in a contract.
+
+Source: json-and-receipts specification 4.12.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from ota.contract.inherit import merged_contexts
+from ota.contract.model import Contract
+from ota.system.files import private_directory, write_new
+
+FOLDER = ".ota/contracts"
+
+
+def snapshot_bytes(contract: Contract) -> bytes:
+    """Pretty-printed with two spaces and a final newline."""
+    plain = msgspec.to_builtins(_merged(contract), order="sorted")
+    return msgspec.json.format(msgspec.json.encode(_without_empty(plain), order="sorted"), indent=2) + b"\n"
+
+
+def snapshot_hash(snapshot: bytes) -> str:
+    """SHA-256 over exactly these bytes."""
+    return f"sha256:{hashlib.sha256(snapshot).hexdigest()}"
+
+
+def assumption_hash(snapshot: bytes) -> str:
+    """SHA-256 over the flat map *dotted path to scalar*: layout does not count, values do."""
+    flat: dict[str, object] = {}
+    _flatten(msgspec.json.decode(snapshot), "", flat)
+    return f"sha256:{hashlib.sha256(msgspec.json.encode(flat, order='sorted')).hexdigest()}"
+
+
+def store_snapshot(root: Path, snapshot: bytes) -> str:
+    """Keep the snapshot under its hash; its path relative to the repository.
+
+    Raises:
+        HostError: it could not be written.
+    """
+    name = snapshot_hash(snapshot).replace(":", "-") + ".json"
+    write_new(private_directory(root / FOLDER) / name, snapshot)
+    return f"{FOLDER}/{name}"
+
+
+def with_snapshot(receipt: dict[str, object], root: Path, snapshot: bytes) -> None:
+    """Store the snapshot and name it in the receipt, behind the contract's identity.
+
+    Raises:
+        HostError: it could not be written; the receipt is unchanged.
+    """
+    named = {
+        "contract_snapshot_hash": snapshot_hash(snapshot),
+        "contract_snapshot_ref": store_snapshot(root, snapshot),
+        "assumption_set_hash": assumption_hash(snapshot),
+    }
+    told = dict(receipt)
+    receipt.clear()
+    for key, value in told.items():
+        receipt[key] = value
+        if key == "contract_identity":
+            receipt.update(named)
+
+
+def _merged(contract: Contract) -> Contract:
+    if contract.execution is None:
+        return contract
+    contexts = merged_contexts(contract.execution.contexts)
+    return replace(contract, execution=replace(contract.execution, contexts=contexts))
+
+
+def _without_empty(value: object) -> object:
+    if isinstance(value, dict):
+        kept = {key: _without_empty(each) for key, each in value.items()}
+        return {key: each for key, each in kept.items() if each not in (None, False, "", [], {})}
+    if isinstance(value, list | tuple):
+        return [_without_empty(each) for each in value]
+    return value
+
+
+def _flatten(value: object, path: str, into: dict[str, object]) -> None:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            _flatten(each, f"{path}.{key}" if path else key, into)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            _flatten(each, f"{path}[{index}]", into)
+    else:
+        into[path] = value
