@@ -106,7 +106,7 @@ def read_inputs(
         flag, equals, attached = token.partition("=")
         name = flag[2:].replace("-", "_")
         if name not in declared:
-            raise _undeclared(arguments, task, declared, flag)
+            raise _undeclared(arguments, task, declared, tokens[position:])
         if name in values:
             raise _wrong(task, declared, f"input `{name}` is given twice", "an input has one value")
         if equals:
@@ -121,13 +121,21 @@ def read_inputs(
 
 
 def _undeclared(
-    arguments: Arguments, task: str, declared: Collection[str], flag: str
+    arguments: Arguments, task: str, declared: Collection[str], tokens: Sequence[str]
 ) -> UsageError | PlanError:
-    from ota.cli.flags import flag_table
-
-    if flag in flag_table(arguments.command):
+    flag = tokens[0].partition("=")[0]
+    reading = Reading(arguments.command)
+    if flag in reading.table:
+        # not an input after all: what is wrong with it as a flag of ota?
+        reading.values = dict(arguments.values)
+        try:
+            reading.flag(tokens, 0)
+        except UsageError as error:
+            return error
         return usage_error(
-            arguments.command, f"the argument '{flag}' is repeated, or its value is not one ota accepts"
+            arguments.command,
+            f"unexpected argument '{flag}' found among the inputs of task `{task}`",
+            "flags of ota stand before the first input",
         )
     if not declared:
         return usage_error(

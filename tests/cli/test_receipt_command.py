@@ -1,0 +1,139 @@
+"""`ota receipt` shows what runs archived, with or without a valid contract."""
+
+import json
+
+import pytest
+
+from ota.evidence.archive import FOLDER
+
+pytestmark = pytest.mark.edge
+
+CONTRACT = """version: 1
+project: {name: shop}
+env: {vars: {TOKEN: {secret: true, required: true}}, sources: [{kind: dotenv, path: .env}]}
+tasks:
+  prepare: {run: "true"}
+  good: {run: "echo fine", depends_on: [prepare]}
+  bad: {run: "exit 3"}
+"""
+
+
+@pytest.fixture
+def repo(project):
+    return project({"ota.yaml": CONTRACT, ".env": "TOKEN=hunter2\n"})
+
+
+def archives(repo):
+    return sorted(each.name for each in (repo.path / FOLDER).glob("repo-receipt-*.json"))
+
+
+def test_an_archived_run_is_shown(repo, assert_schema):
+    run = repo.run("run", "good", "--archive")
+    assert run.code == 0
+    (name,) = archives(repo)
+    assert f"Receipt: {FOLDER}/{name}" in run.err
+    shown = repo.run("receipt", "--json")
+    assert (shown.code, shown.err) == (0, "")
+    assert_schema(shown.json, "receipt")
+    assert shown.json == json.loads(repo.read(f"{FOLDER}/{name}"))
+    assert shown.json["mode"] == "receipt"
+    assert shown.json["archive_path"] == f"{FOLDER}/{name}"
+    text = repo.run("receipt").out
+    assert text.startswith("RECEIPT ./ota.yaml")
+    assert "1. READY  prepare (depends_on for `good`" in text
+    assert "2. READY  good (requested task" in text
+    assert "hunter2" not in text + shown.out
+
+
+def test_a_failed_run_is_shown_as_failed(repo):
+    assert repo.run("run", "bad", "--archive").code == 3
+    done = repo.run("receipt")
+    assert done.code == 1
+    assert "failed" in done.out
+    assert "exit 3" in done.out
+
+
+def test_the_newest_or_a_named_one(repo):
+    repo.run("run", "good", "--archive")
+    repo.run("run", "bad", "--archive")
+    first, second = archives(repo)
+    assert repo.run("receipt", "--json").json["archive_path"].endswith(second)
+    assert repo.run("receipt", "--show", "latest", "--json").json["archive_path"].endswith(second)
+    for name in (first, f"{FOLDER}/{first}", str(repo.path / FOLDER / first)):
+        assert repo.run("receipt", "--show", name, "--json").json["archive_path"].endswith(first)
+
+
+def test_history_lists_newest_first_and_names_damaged_files(repo, assert_schema):
+    repo.run("run", "good", "--archive")
+    repo.run("run", "bad", "--archive")
+    repo.write({f"{FOLDER}/repo-receipt-20200101-000000-000Z.json": "{"})
+    done = repo.run("receipt", "--history", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert_schema(done.json, "receipt")
+    assert done.json["summary"] == {"archive_count": 2, "invalid_archive_count": 1}
+    assert [each["status"] for each in done.json["archives"]] == ["failed", "success"]
+    assert [each["ok"] for each in done.json["archives"]] == [False, True]
+    text = repo.run("receipt", "--history").out
+    assert text.startswith("RECEIPT HISTORY ./ota.yaml")
+    assert "Skipped Archives" in text
+    assert "repo-receipt-20200101-000000-000Z.json: not JSON" in text
+
+
+@pytest.mark.parametrize("text", ["{", "version: 2\n", None])
+def test_evidence_needs_no_valid_contract(repo, text):
+    repo.run("run", "good", "--archive")
+    if text is None:
+        (repo.path / "ota.yaml").unlink()
+    else:
+        repo.write({"ota.yaml": text})
+    assert repo.run("receipt").code == 0
+    assert repo.run("receipt", "--history", "--json").json["summary"]["archive_count"] == 1
+
+
+def test_without_archives(repo, assert_schema):
+    done = repo.run("receipt")
+    assert (done.code, done.out) == (1, "")
+    assert "no receipts yet" in done.err
+    assert "`ota run <task> --archive`" in done.err
+    document = repo.run("receipt", "--json")
+    assert (document.code, document.err) == (1, "")
+    assert_schema(document.json, "validate")
+    listed = repo.run("receipt", "--history")
+    assert (listed.code, listed.err) == (0, "")
+    assert "No receipts yet." in listed.out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"receipt": 7}',
+        b"\xff\xfe",
+        b'{"ok": true, "receipt": {}}',
+        b'{"ok": 1, "receipt": {"steps": [1, {}], "runtime": [], "contract_identity": 3, "next_steps": [4]}}',
+        b"[" * 100_000,
+    ],
+)
+@pytest.mark.parametrize("flags", [(), ("--json",)], ids=["text", "json"])
+def test_any_file_is_answered_without_a_crash(repo, content, flags):
+    repo.write({"strange.json": content})
+    done = repo.run("receipt", "--show", "strange.json", *flags)
+    assert done.code in (0, 1)
+    assert "Traceback" not in done.err
+    assert "bug" not in done.err
+    assert done.out or done.err
+
+
+def test_a_missing_file_is_named(repo):
+    done = repo.run("receipt", "--show", "nowhere.json")
+    assert (done.code, done.out) == (1, "")
+    assert "nowhere.json" in done.err
+    assert "`ota receipt --history`" in done.err
+
+
+def test_no_contract_and_no_archives(project):
+    done = project({}).run("receipt")
+    assert done.code == 1
+    assert "no ota.yaml was found" in done.err
