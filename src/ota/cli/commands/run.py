@@ -196,8 +196,8 @@ def _print_json(
     ran: Ran,
     loaded: Loaded,
 ) -> None:
-    from ota.cli.render.documents import finding_documents
     from ota.cli.render.json import print_document
+    from ota.resolve.documents.findings import finding_documents
 
     result: dict[str, object] = {
         "ok": document["ok"],

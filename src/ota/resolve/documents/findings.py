@@ -3,7 +3,7 @@
 Source: json-and-receipts specification 1.3, 2.1, 2.2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ota.errors import Finding
 from ota.resolve.documents.shape import Document
@@ -15,8 +15,16 @@ _PROVENANCE = {
 }
 
 
+_SEVERITIES = {"error": 0, "warn": 1, "info": 2}
+
+
+def finding_documents(findings: Iterable[Finding]) -> list[Document]:
+    """Errors first, otherwise in the order in which they were found."""
+    return [finding_document(each) for each in sorted(findings, key=lambda each: _SEVERITIES[each.severity])]
+
+
 def finding_document(finding: Finding) -> Document:
-    """One finding; the place stands in its evidence."""
+    """One finding. `place` is an addition of ours to the common keys."""
     evidence = finding.evidence
     place = finding.place
     where = f"{place.file}:{place.line}:{place.column}" if place is not None and place.line else ""
@@ -39,6 +47,13 @@ def finding_document(finding: Finding) -> Document:
     }
     if finding.owner in _PROVENANCE:
         document["provenance"], document["provenance_key"] = _PROVENANCE[finding.owner]
+    if place is not None:
+        document["place"] = {
+            "file": place.file,
+            "field": place.field,
+            "line": place.line,
+            "column": place.column,
+        }
     return document
 
 
