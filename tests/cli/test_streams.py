@@ -6,6 +6,7 @@ import subprocess
 import pexpect
 import pytest
 
+from ota.cli import main
 from ota.cli.catalogue import COMMANDS
 from support.project import OTA
 
@@ -124,7 +125,8 @@ def test_colours_can_be_declined(shop, env):
 
 
 def test_plain_is_ascii_on_a_terminal_too(shop):
-    for args in (("--plain", "validate"), ("tasks", "--plain"), ("--version", "--plain")):
+    lines = "--plain validate", "tasks --plain", "--version --plain", "--plain --help", "run --help --plain"
+    for args in map(str.split, lines):
         seen = on_terminal(shop, *args).before
         assert seen.isascii()
         assert "\x1b" not in seen
@@ -135,3 +137,12 @@ def test_rich_and_plain_text_say_the_same(shop):
     for icon, plain in (("🦦 ", ""), ("✦", "-"), ("  »", "  -")):
         rich = rich.replace(icon, plain)
     assert rich == shop.run("services").out
+
+
+def test_ctrl_c_ends_quietly_with_130(monkeypatch, capsys):
+    def interrupted(_tokens):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "_main", interrupted)
+    assert main.main(["tasks"]) == 130
+    assert capsys.readouterr() == ("", "")

@@ -31,14 +31,14 @@ def dispatch(tokens: list[str]) -> int:
     try:
         before, words = split_global(tokens)
         if _is_help(before, words):
-            return _help(words[1:] if words[:1] == ["help"] else [])
+            return _help(words[1:] if words[:1] == ["help"] else [], before)
         family = family_of(words)
         if family and set(words[1:]) & set(_HELP):
-            return _help(words[:1])
+            return _help(words[:1], tokens)
         command, rest = find_command(before, words)
         arguments = read_arguments(command, rest)
         if arguments.has("--help"):
-            return _help(command.name.split())
+            return _help(command.name.split(), tokens)
     except UsageError as error:
         return _usage(error)
     return _run(command, arguments)
@@ -116,11 +116,11 @@ def read_arguments(command: Command, tokens: Sequence[str]) -> Arguments:
     return parse_run(command, tokens)
 
 
-def _help(words: Sequence[str]) -> int:
+def _help(words: Sequence[str], flags: Sequence[str]) -> int:
     from ota.cli.render.help import command_help, family_help, root_help
     from ota.cli.render.style import Style
 
-    style = Style.for_stream(sys.stdout, is_plain=False, is_concise=False)
+    style = Style.for_stream(sys.stdout, is_plain="--plain" in flags, is_concise=False)
     topic = [word for word in words if not word.startswith("-")]
     if not topic or topic == ["help"]:
         print(root_help(COMMANDS, style))
