@@ -133,6 +133,8 @@ def test_file_flag_and_variable_name_the_contract(project):
     assert repo.run("validate", "--file", "other.yaml").code == 0
     assert repo.run("--file", "other.yaml", "validate").code == 0
     assert repo.run("validate", env={"OTA_FILE": "other.yaml"}).code == 0
+    assert repo.run("validate", "sub", env={"OTA_FILE": "other.yaml"}).code == 0
+    assert repo.run("validate", "--file", "other.yaml", env={"OTA_FILE": "sub/ota.yaml"}).code == 0
     assert repo.run("validate", "sub", "--json").json["path"] == "./sub/ota.yaml"
     failed = repo.run("validate", "sub")
     assert "`ota validate sub`" in failed.err

@@ -101,11 +101,9 @@ def locate(path: str | None, file: str | None) -> Path:
     Raises:
         ContractUnreadableError: nothing is there.
     """
-    explicit = file or environ().get("OTA_FILE") or None
-    if path is None and explicit is not None:
+    explicit = file or environ().get("OTA_FILE")
+    if explicit:
         return Path(explicit).absolute()
-    if file is not None:
-        return Path(file).absolute()
     if path is not None:
         return _named(Path(path))
     here = Path.cwd()
