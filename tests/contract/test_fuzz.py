@@ -24,6 +24,8 @@ SEED = int(os.environ.get("OTA_FUZZ_SEED", "1"))
 BATCHES = 10
 TEXTS = [path.read_bytes() for path in sorted(FIXTURES.glob("*/*.yaml"))]
 
+pytestmark = pytest.mark.timeout(120 + CASES // 20)
+
 HOSTILE: tuple[Any, ...] = (
     None,
     True,
