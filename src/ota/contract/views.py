@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ota.contract.listeners import effective_listeners
-from ota.contract.model.readiness import Surface
+from ota.contract.model.readiness import ProbeTarget, Surface
 from ota.contract.model.runtime import HostProjection, Listener
 from ota.contract.model.scalars import AddressView, Plane, Protocol
 from ota.contract.model.tasks import Task
@@ -89,6 +89,36 @@ def address_of(
             "or use `address_view: host`"
         ),
     )
+
+
+def observed_endpoint(planes: Planes, target: ProbeTarget) -> Endpoint | Unprovable | None:
+    """The endpoint a probe's task target has for its observer; None when producer or observer is unknown.
+
+    Without an observer the command looks from this host; `internal` then is the task looking at itself.
+    """
+    tasks, view = planes.contract.tasks, target.address_view or "host"
+    producer = tasks.get(target.name)
+    if producer is None or target.listener is None:
+        return None
+    if view == "host":
+        return host_endpoint(target.name, producer, target.listener, planes.contract.surfaces)
+    if target.observer is None:
+        plane, _ = planes.plane_of(producer)
+        if plane == "native":
+            return bind_endpoint(planes, target.name, producer, target.listener, plane)
+        return Unprovable(
+            kind="not shared",
+            reason=f"without an observer task `{target.name}` observes itself, and its backend is {plane}",
+            next="use `address_view: host`, or name an observer task that shares its backend",
+        )
+    observing = tasks.get(target.observer.task or "")
+    if observing is None:
+        return None
+    plane, _ = planes.plane_of(observing)
+    if observing is producer:
+        return bind_endpoint(planes, target.name, producer, target.listener, plane)
+    caller = (target.observer.task or "", observing, plane)
+    return address_of(planes, view, target.listener, caller=caller, producer=(target.name, producer))
 
 
 def host_endpoint(

@@ -1,16 +1,17 @@
-"""One declared check, asked once: a command, a file fact, env assertions, changed files.
+"""Declared checks, asked once: a command, a probe, a file fact, env assertions, changed files.
 
-Answers whether it holds and why not. What an answer means (a skipped task, a blocker, an
-advisory) is its caller's business; probes of listeners and URLs are `ota.readiness.probes`.
+Answers whether each holds and why not. What an answer means (a skipped task, a blocker, an
+advisory) is its caller's business; one attempt at a listener or URL is `ota.readiness.named`'s.
 
 Source: contract specification 14; decisions D4, D19.
 """
 
+import os
 import re
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -19,7 +20,11 @@ from ota.contract.durations import parse_check_timeout
 from ota.contract.model.checks import ChangedFiles, Check, EnvAssertion, EnvCheck, HostRule
 from ota.env.dotenv import read_dotenv
 from ota.errors import HostError
+from ota.readiness.named import ask
+from ota.resolve.probes import ProbeProblem, ResolvedProbe
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
+from ota.system.processes import end_processes, owned_processes
+from ota.system.side_by_side import side_by_side
 from ota.system.spawn import SpawnError, SpawnRequest
 from ota.system.workload import Workload
 
@@ -35,6 +40,12 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     holds: bool
     why: str = ""
     is_timed_out: bool = False
+    is_unevaluable: bool = False
+    """Nothing could be asked: neither a success nor a failure."""
+    asked: str = ""
+    """The command, address or path."""
+    next: str = ""
+    """A remedy that only the one who asked knows."""
 
 
 class CheckScene(Struct, frozen=True, kw_only=True):
@@ -46,10 +57,19 @@ class CheckScene(Struct, frozen=True, kw_only=True):
     run_id: str
     should_stop: Callable[[], bool] = lambda: False
     clock: Clock = SYSTEM_CLOCK
+    probes: Mapping[str, ResolvedProbe | ProbeProblem] = {}
+    """The named probes that the checks refer to."""
+
+
+def evaluate_many(checks: Sequence[Check], scene: CheckScene) -> tuple[CheckResult, ...]:
+    """All of them side by side; the results come in the order of `checks`."""
+    return side_by_side([partial(evaluate, check, scene) for check in checks])
 
 
 def evaluate(check: Check, scene: CheckScene) -> CheckResult:
-    """Ask a check that needs no listener. Never raises for what the host says."""
+    """Ask one check. Never raises for what the host says."""
+    if check.probe is not None:
+        return _probe(check, check.probe, scene)
     match check.kind:
         case "file":
             return _file(check, scene)
@@ -61,25 +81,48 @@ def evaluate(check: Check, scene: CheckScene) -> CheckResult:
             return _command(check, scene)
 
 
+# --- probe ---------------------------------------------------------------------------------------
+
+
+def _probe(check: Check, name: str, scene: CheckScene) -> CheckResult:
+    unknown = ProbeProblem(name=name, why=f"probe `{name}` is not resolved here", next="ota check")
+    timeout_s = parse_check_timeout(check.timeout).ms / 1000 if check.timeout is not None else None
+    answer = ask(scene.probes.get(name, unknown), timeout_s=timeout_s)
+    return CheckResult(
+        holds=answer.holds,
+        why=answer.why,
+        is_timed_out=answer.is_timed_out,
+        is_unevaluable=answer.is_unevaluable,
+        asked=answer.target,
+        next=answer.next,
+    )
+
+
 # --- command -------------------------------------------------------------------------------------
 
 
 def _command(check: Check, scene: CheckScene) -> CheckResult:
     limit_s = parse_check_timeout(check.timeout).ms / 1000 if check.timeout is not None else DEFAULT_LIMIT_S
     argv = shell_argv(check.run or "", scene.env.get("PATH"))
-    code, output = _asked(argv, scene, limit_s)
+    code, output = ask_command(argv, scene, limit_s)
+    asked = check.run or ""
     if code is None:
-        return CheckResult(holds=False, why=f"did not end within {limit_s:g} s", is_timed_out=True)
+        return CheckResult(
+            holds=False, why=f"did not end within {limit_s:g} s", is_timed_out=True, asked=asked
+        )
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "")
-    why = f"exited {code}" + (f": {last[:200]}" if last else "")
-    return CheckResult(holds=code == 0, why="" if code == 0 else why)
+    why = f"exited {code}" + (f": {last.strip()[:200]}" if last else "")
+    return CheckResult(holds=code == 0, why="" if code == 0 else why, asked=asked)
 
 
-def _asked(argv: tuple[str, ...], scene: CheckScene, limit_s: float) -> tuple[int | None, str]:
+def ask_command(argv: tuple[str, ...], scene: CheckScene, limit_s: float) -> tuple[int | None, str]:
     """Exit code and output; None when the time was up, and then the whole tree is gone."""
     kept = bytearray()
+    # A chain of ids: the child belongs to the run, and to this one question, which ends with all it started.
+    question = f"check-{os.urandom(6).hex()}"
+    run_id = f"{scene.run_id}:{question}" if scene.run_id else question
     request = SpawnRequest(
-        argv=argv, cwd=scene.root, env=scene.env, run_id=scene.run_id, output="capture", stdin="devnull"
+        argv=argv, cwd=scene.root, env=scene.env, run_id=run_id, output="capture", stdin="devnull"
     )
     deadline = Deadline.after(scene.clock, limit_s)
     try:
@@ -93,7 +136,15 @@ def _asked(argv: tuple[str, ...], scene: CheckScene, limit_s: float) -> tuple[in
                     return end.exit_code, kept.decode("utf-8", "replace")
                 if deadline.is_over(scene.clock) or scene.should_stop():
                     workload.stop(signal.SIGKILL, grace_s=0.0)
-                    return None, kept.decode("utf-8", "replace")
+                    break
+        # What took a session of its own is found by the marker.
+        end_processes(
+            owned_processes(question),
+            grace_s=0.0,
+            clock=scene.clock,
+            again=lambda: owned_processes(question),
+        )
+        return None, kept.decode("utf-8", "replace")
     except SpawnError as error:
         return error.exit_code, error.findings[0].summary
 
@@ -117,7 +168,8 @@ def _file(check: Check, scene: CheckScene) -> CheckResult:
     except OSError as error:
         return CheckResult(holds=False, why=f"{check.path}: {error.strerror}")
     holds = found != "missing" if expected == "exists" else found == expected
-    return CheckResult(holds=holds, why="" if holds else f"{check.path} is {_article(found)}")
+    why = "" if holds else f"{check.path} is {_article(found)}"
+    return CheckResult(holds=holds, why=why, asked=check.path or "")
 
 
 def _article(found: str) -> str:
@@ -169,20 +221,50 @@ def _broken(assertion: EnvAssertion, value: str | None) -> str:
 
 
 def _url_host(value: str) -> str:
-    try:
-        return urlsplit(value).hostname or ""
-    except ValueError:
-        return ""
+    """The host of a URL or DSN: `jdbc:postgresql://u:p@db:5432/x`, `redis://[::1]`, `host=db port=5432`."""
+    _, separator, rest = value.strip().partition("://")
+    if not separator:
+        named = re.search(
+            r"(?:^|[\s;,])(?:host|server|data source)\s*=\s*'?([^\s;,']+)", value, re.IGNORECASE
+        )
+        return without_port(named[1]) if named is not None else ""
+    authority = re.split(r"[/?#;]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return without_port(authority.split(",")[0])
+
+
+def without_port(host: str) -> str:
+    """`db:5432` and `[::1]:5432` without the port and the brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    name, colon, port = host.rpartition(":")
+    return name if colon and ":" not in name and (port.isdigit() or not port) else host
 
 
 def _host_broken(key: str, host: str, rule: HostRule) -> str:
-    if not host:
+    plain = without_port(host).lower().removesuffix(".")
+    if not plain:
         return f"{key} names no host"
     if rule.allowed is not None:
-        return "" if host in rule.allowed else f"the host of {key} is not one of {', '.join(rule.allowed)}"
-    plain = host.strip("[]").lower()
-    is_loopback = plain in ("localhost", "::1") or plain.startswith("127.")
-    return f"the host of {key} is a loopback address" if is_loopback else ""
+        listed = ", ".join(rule.allowed)
+        allowed = {without_port(each.strip()).lower().removesuffix(".") for each in rule.allowed}
+        return "" if plain in allowed else f"the host of {key} is not one of {listed}"
+    return f"the host of {key} is a loopback address" if is_loopback(plain) else ""
+
+
+def is_loopback(host: str) -> bool:
+    """`localhost`, `127.*`, `::1` in any spelling."""
+    if host == "localhost" or host.startswith("127."):
+        return True
+    if ":" not in host:
+        return False
+    from ipaddress import IPv6Address
+
+    try:
+        address = IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped
+    return address.is_loopback or (mapped is not None and mapped.is_loopback)
 
 
 # --- changed files -------------------------------------------------------------------------------
@@ -195,7 +277,7 @@ def _changed_files(check: ChangedFiles, scene: CheckScene) -> CheckResult:
         asked.append(("git", "ls-files", "--others", "--exclude-standard", "-z"))
     changed: list[str] = []
     for argv in asked:
-        code, output = _asked(argv, scene, DEFAULT_LIMIT_S)
+        code, output = ask_command(argv, scene, DEFAULT_LIMIT_S)
         if code != 0:
             return CheckResult(holds=False, why=f"`{' '.join(argv[:2])}` failed: {output.strip()[:200]}")
         changed += [name for name in output.split("\0") if name]

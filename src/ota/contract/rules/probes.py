@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from ota.contract.model.readiness import Observer, Probe, ProbeTarget
-from ota.contract.model.tasks import Task
 from ota.contract.rules.base import FieldPath, Rule, Subject, Violation
 from ota.contract.rules.phrases import empty_keys, listed
 from ota.contract.rules.values import (
@@ -21,15 +20,7 @@ from ota.contract.rules.values import (
     unexpected,
     unknown,
 )
-from ota.contract.views import (
-    Endpoint,
-    Unprovable,
-    address_of,
-    bind_endpoint,
-    host_endpoint,
-    listener_names,
-    listeners_named,
-)
+from ota.contract.views import Endpoint, listener_names, listeners_named, observed_endpoint
 
 _PROBES: FieldPath = ("readiness", "probes")
 _HTTP_ONLY = ("method", "headers", "success", "body", "expect_status")
@@ -314,7 +305,7 @@ def address(subject: Subject) -> Iterator[Violation]:
             or _lacks_observer(target.address_view or "host", target.observer)
         ):
             continue
-        found = _resolve(subject, target, task, target.listener)
+        found = observed_endpoint(subject.planes, target)
         # What is no listener at all is V181's.
         if found is None or isinstance(found, Endpoint) or found.kind == "unknown listener":
             continue
@@ -329,32 +320,6 @@ def address(subject: Subject) -> Iterator[Violation]:
             why=found.reason,
             next=found.next,
         )
-
-
-def _resolve(
-    subject: Subject, target: ProbeTarget, task: Task, listener: str
-) -> Endpoint | Unprovable | None:
-    """None: the observer is unknown, which V182 says."""
-    planes, view = subject.planes, target.address_view or "host"
-    if view == "host":
-        return host_endpoint(target.name, task, listener, subject.contract.surfaces)
-    if target.observer is None:
-        plane, _ = planes.plane_of(task)
-        if plane == "native":
-            return bind_endpoint(planes, target.name, task, listener, plane)
-        return Unprovable(
-            kind="not shared",
-            reason=f"without an observer task `{target.name}` observes itself, and its backend is {plane}",
-            next="use `address_view: host`, or name an observer task that shares its backend",
-        )
-    observing = subject.contract.tasks.get(target.observer.task or "")
-    if observing is None:
-        return None
-    plane, _ = planes.plane_of(observing)
-    if observing is task:
-        return bind_endpoint(planes, target.name, task, listener, plane)
-    caller = (target.observer.task or "", observing, plane)
-    return address_of(planes, view, listener, caller=caller, producer=(target.name, task))
 
 
 RULES: tuple[Rule, ...] = (
