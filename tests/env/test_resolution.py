@@ -124,6 +124,7 @@ def test_fallbacks_only_fill_what_nothing_declares() -> None:
     layers = EnvLayers(overlay=(EnvLayer(name="task", values={"PORT": "9"}),))
     resolved = resolve_env(layers, {"HOST": "shell"}, read, fallbacks={"PORT": "1", "HOST": "127.0.0.1"})
     assert resolved.values == {"PORT": "9", "HOST": "127.0.0.1"}
+    assert [resolved.why(name).source for name in ("PORT", "HOST")] == ["task", "execution"]
 
 
 def test_path_is_prepended_and_appended() -> None:

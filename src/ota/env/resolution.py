@@ -117,12 +117,14 @@ class ResolvedEnv(Struct, frozen=True, kw_only=True):
         declared = self.entry(name)
         if declared is not None or name not in self.process:
             return declared
-        inherited = Candidate(value=self.process[name], source="process")
+        # what no entry holds and is set all the same fills a gap: ota gave it
+        source = "execution" if name in self.values else "process"
+        inherited = Candidate(value=self.process[name], source=source)
         return EnvEntry(
             name=name,
             kind="task",
             status="resolved",
-            source="process",
+            source=source,
             value=inherited.value,
             winner=inherited,
         )

@@ -128,9 +128,9 @@ def _obstacle() -> str:
 def _unarmed(why: str) -> Finding:
     return Finding(
         code="OTA_GUARDIAN_UNARMED",
-        summary="nobody watches this run: if ota itself is killed, its processes stay until the next command",
+        summary="nobody watches this run: if ota itself is killed, its processes stay until the next run",
         why=why,
-        next="after a kill -9 of ota, run any ota command in this repository: it ends what was left",
+        next="after a kill -9 of ota, run a task of this repository: `ota run` ends what was left",
         severity="warn",
         category="execution",
         owner="host",
