@@ -12,7 +12,7 @@ Looks at README.md, CONTRIBUTING.md, docs/**/*.md and examples/**:
 * In fenced `console` blocks, each line `$ ota ...` or `$ ./ota ...` names an existing command, and each of
   its flags is in that command's help. With `<!-- runs in examples/notes -->` above it, the block is really
   run in a copy of that folder.
-* Every relative link leads to a file.
+* Every relative link leads to a file, and to a section it has.
 * Every code in a table of docs/findings.md exists in the source; every code the source names is in a table.
 
     python tools/docs_check.py            exit code 1 when something shown is not true
@@ -42,7 +42,8 @@ COMMAND_LIMIT_S = 60
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.M | re.S)
 ANNOUNCEMENT = re.compile(r"<!-- (?P<text>[^\n]*?) -->\n*\Z")
 CONTRACT = re.compile(r"ota\.yaml(?::\s*(?P<part>part)?\s*,?\s*(?P<code>OTA_\w+)?)?\Z")
-LINK = re.compile(r"\]\((?P<target>[^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\((?P<target>[^)#\s]*)(?:#(?P<section>[^)]*))?\)")
+HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.M)
 CODE_CELL = re.compile(r"^\|\s*`(OTA_\w+)`", re.M)
 PART_HEAD = "version: 1\nproject: {name: example}\n"
 
@@ -187,8 +188,20 @@ def wrong_link(file: Path) -> Iterator[str]:
     text = FENCE.sub("", file.read_text(encoding="utf-8"))
     for link in LINK.finditer(text):
         target = link["target"]
-        if "://" not in target and not target.startswith("mailto:") and not (file.parent / target).exists():
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        leads_to = file.parent / target if target else file
+        if not leads_to.exists():
             yield f"{file.relative_to(ROOT)}: the link to {target} leads nowhere"
+        elif link["section"] and leads_to.suffix == ".md" and link["section"] not in sections(leads_to):
+            yield f"{file.relative_to(ROOT)}: {target or 'this page'} has no section #{link['section']}"
+
+
+@cache
+def sections(file: Path) -> set[str]:
+    """What a page's headings are called in links."""
+    headings = HEADING.findall(FENCE.sub("", file.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 class Composed(NamedTuple):

@@ -67,5 +67,24 @@ def test_unknown_commands_and_flags_are_told(tool, document, monkeypatch):
 
 
 def test_links_that_lead_nowhere_are_told(tool, document):
-    _, file = document("[here](README.md#top) [web](https://example.com) [gone](gone.md)\n")
-    assert list(tool.wrong_link(file)) == ["README.md: the link to gone.md leads nowhere"]
+    text = "# The `top`, here\n[a](README.md#the-top-here) [b](https://example.com#x) [c](gone.md) [d](#up)\n"
+    _, file = document(text)
+    assert list(tool.wrong_link(file)) == [
+        "README.md: the link to gone.md leads nowhere",
+        "README.md: this page has no section #up",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "exists"),
+    [("OTA_TOOL_GONE", True), ("OTA_V043", True), ("OTA_TOOL_OTHER", False), ("OTA_V044", False)],
+)
+def test_a_code_made_of_pieces_exists_when_its_pieces_do(tool, tmp_path, monkeypatch, code, exists):
+    source = 'x("tool", "GONE", "V043", code=f"OTA_{kind.upper()}_{what}"); y(code=f"OTA_{rule}")\n'
+    (tmp_path / "src" / "ota").mkdir(parents=True)
+    (tmp_path / "src" / "ota" / "x.py").write_text(source)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "findings.md").write_text(f"| `{code}` | x |\n")
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(tool, "SOURCE", tmp_path / "src")
+    assert (list(tool.wrong_codes()) == []) is exists

@@ -1,4 +1,4 @@
-"""The documentation shows what the commands print, lists every code and variable, and draws the real house."""
+"""The documentation shows what the commands print, lists every code and variable, draws the real house."""
 
 import importlib.util
 import json
