@@ -14,8 +14,8 @@ from msgspec import Struct
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 # `\d` would also take digits of other scripts, which nobody types on purpose.
-_DURATION = re.compile(r"([0-9]{1,15})(ms|s|m|h)?")
-_FRACTION = re.compile(r"[0-9]+[.,][0-9]+\s*(ms|s|m|h)?")
+_DURATION = r"([0-9]{1,15})(ms|s|m|h)?"
+_FRACTION = r"[0-9]+[.,][0-9]+\s*(ms|s|m|h)?"
 
 LONGEST_MS = 366 * 24 * _UNITS_MS["h"]
 """Longer waits are typing errors, and some clocks of the operating system overflow on them."""
@@ -78,7 +78,7 @@ def render_elapsed(seconds: float) -> str:
 
 
 def _amount_and_unit(text: str) -> tuple[int, str | None]:
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if match is None:
         raise ValueError(_reason(text))
     amount = int(match.group(1))
@@ -100,7 +100,7 @@ def _reason(text: str) -> str:
         return f"is empty; {shape}"
     if bare.startswith("-"):
         return "must be greater than zero"
-    if _FRACTION.fullmatch(bare):
+    if re.fullmatch(_FRACTION, bare):
         return f"`{bare}` is not a whole number; use a smaller unit, such as `1500ms` for 1.5 seconds"
     shown = text if len(text) <= 40 else text[:37] + "..."
     return f"`{shown}` is not a duration; {shape}"

@@ -79,31 +79,33 @@ def _edit_distance(left: str, right: str) -> int:
     return above[-1]
 
 
+# Patterns are compiled when first used: `re` keeps them, and most commands need none.
+
 # --- names and tokens ---------------------------------------------------------------------------------------
 
-_ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_INPUT_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_STATE_TOKEN = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
-_SHELL_SAFE = re.compile(r"[A-Za-z0-9@/._+~-]+")
+_ENV_KEY = r"[A-Za-z_][A-Za-z0-9_]*"
+_INPUT_NAME = r"[a-z][a-z0-9_]*"
+_STATE_TOKEN = r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*"
+_SHELL_SAFE = r"[A-Za-z0-9@/._+~-]+"
 
 
 def check_env_key(text: str) -> str | None:
     """The name of an environment variable."""
-    if _ENV_KEY.fullmatch(text):
+    if re.fullmatch(_ENV_KEY, text):
         return None
     return _empty_or(text, "use letters, digits and `_`, not starting with a digit")
 
 
 def check_input_name(text: str) -> str | None:
     """The name of a task input."""
-    if _INPUT_NAME.fullmatch(text):
+    if re.fullmatch(_INPUT_NAME, text):
         return None
     return _empty_or(text, "use lower-case letters, digits and `_`, starting with a letter")
 
 
 def check_state_token(text: str) -> str | None:
     """The name of a piece of external state."""
-    if _STATE_TOKEN.fullmatch(text):
+    if re.fullmatch(_STATE_TOKEN, text):
         return None
     return _empty_or(
         text, "use lower-case letters and digits with single inner `-` or `_`, starting with a letter"
@@ -112,7 +114,7 @@ def check_state_token(text: str) -> str | None:
 
 def check_shell_safe_token(text: str) -> str | None:
     """A word that is handed to a package manager as it is."""
-    if _SHELL_SAFE.fullmatch(text):
+    if re.fullmatch(_SHELL_SAFE, text):
         return None
     return _empty_or(text, "only letters, digits and `@ / . _ + ~ -` are allowed")
 
@@ -129,7 +131,7 @@ def _empty_or(text: str, reason: str) -> str:
 # --- memory -------------------------------------------------------------------------------------------------
 
 _MEMORY_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
-_MEMORY_SHAPE = re.compile(r"([0-9]+)([A-Za-z]*)")
+_MEMORY_SHAPE = r"([0-9]+)([A-Za-z]*)"
 _SUPPORTED_UNITS = "supported units are B, KiB, MiB, GiB and TiB; a bare integer is bytes"
 _DECIMAL_UNITS = {"k": "KiB", "kb": "KiB", "m": "MiB", "mb": "MiB", "g": "GiB", "gb": "GiB", "t": "TiB"}
 _DECIMAL_UNITS["tb"] = "TiB"
@@ -146,7 +148,7 @@ def parse_memory(text: str) -> int:
     stripped = text.strip()
     if not stripped:
         raise GrammarError(f"the size is empty; {_SUPPORTED_UNITS}")
-    shape = _MEMORY_SHAPE.fullmatch(stripped)
+    shape = re.fullmatch(_MEMORY_SHAPE, stripped)
     if shape is None:
         raise GrammarError(_why_not_a_size(stripped))
     digits, unit = shape.groups()
@@ -222,7 +224,7 @@ def _parse_bounded(text: str, what: str, low: int, high: int) -> int:
 
 # --- paths --------------------------------------------------------------------------------------------------
 
-_DRIVE = re.compile(r"[A-Za-z]:")
+_DRIVE = r"[A-Za-z]:"
 
 
 def check_repo_path(text: str) -> str | None:
@@ -241,7 +243,7 @@ def check_relative_path(text: str) -> str | None:
         return "a path has no NUL byte"
     if text[0] in "/\\":
         return "it is absolute; write it relative to the contract"
-    if _DRIVE.match(text):
+    if re.match(_DRIVE, text):
         return "it has a drive prefix; write it relative to the contract"
     return None
 
@@ -295,9 +297,9 @@ def is_loopback_only(address: str) -> bool:
 # --- platforms ----------------------------------------------------------------------------------------------
 
 OS_TOKENS = ("linux", "macos", "windows")
-_ARCH_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+_ARCH_TOKEN = r"[A-Za-z0-9_-]+"
 _ARCH_ALIASES = {"x86_64": "x64", "amd64": "x64", "x86-64": "x64", "aarch64": "arm64"}
-_CONTAINER_PLATFORM = re.compile(r"linux/[A-Za-z0-9_-]+(?:/[A-Za-z0-9_.-]+)?")
+_CONTAINER_PLATFORM = r"linux/[A-Za-z0-9_-]+(?:/[A-Za-z0-9_.-]+)?"
 
 
 def check_os_token(text: str) -> str | None:
@@ -307,7 +309,9 @@ def check_os_token(text: str) -> str | None:
 
 def check_arch_token(text: str) -> str | None:
     """A processor architecture such as `x64` or `arm64`."""
-    return None if _ARCH_TOKEN.fullmatch(text) else _empty_or(text, "use a token such as `x64` or `arm64`")
+    if re.fullmatch(_ARCH_TOKEN, text):
+        return None
+    return _empty_or(text, "use a token such as `x64` or `arm64`")
 
 
 def canonical_arch(text: str) -> str:
@@ -318,14 +322,14 @@ def canonical_arch(text: str) -> str:
 
 def check_container_platform(text: str) -> str | None:
     """What an engine takes as `--platform`."""
-    if _CONTAINER_PLATFORM.fullmatch(text):
+    if re.fullmatch(_CONTAINER_PLATFORM, text):
         return None
     return _empty_or(text, "write `linux/<arch>` or `linux/<arch>/<variant>`, such as `linux/arm64`")
 
 
 # --- semantic versions --------------------------------------------------------------------------------------
 
-_SEMVER = re.compile(
+_SEMVER = (
     r"(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})"
     r"(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
@@ -346,7 +350,7 @@ def parse_semver(text: str) -> SemVer:
     Raises:
         GrammarError: not three numeric parts with optional pre-release and build.
     """
-    match = _SEMVER.fullmatch(text.strip())
+    match = re.fullmatch(_SEMVER, text.strip())
     if match is None:
         raise GrammarError("give a semantic version such as `1.6.16`")
     prerelease = tuple(match[4].split(".")) if match[4] else ()

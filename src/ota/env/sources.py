@@ -17,7 +17,6 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from ota.contract.model.env import EnvSource, SourceKind
-from ota.env.dotenv import LARGEST_BYTES, UnreadableError, decode, read_dotenv_text
 from ota.errors import ContractUnreadableError, Finding, Place
 
 SourceStatus = Literal[
@@ -238,6 +237,8 @@ def _kind_of(value: Any) -> str:
 
 
 def _text_of(content: bytes) -> str:
+    from ota.env.dotenv import UnreadableError, decode
+
     try:
         return decode(content)
     except UnreadableError as error:
@@ -248,6 +249,8 @@ def _text_of(content: bytes) -> str:
 
 
 def _dotenv(source: EnvSource, content: bytes) -> LoadedSource:
+    from ota.env.dotenv import read_dotenv_text
+
     reading = read_dotenv_text(_text_of(content), source.path)
     if reading.is_broken:
         broken = [finding for finding in reading.findings if finding.place is not None]
@@ -368,13 +371,13 @@ def _yaml_leaves(node: Any, path: tuple[str, ...]) -> Iterator[_Pair]:
             yield _Pair(key, value.value.lower() if kind == "bool" else value.value, line)
 
 
-_PROPERTY_SEPARATOR = re.compile(r"(?:\\.|[^\\=: \t\f])*", re.DOTALL)
+_PROPERTY_SEPARATOR = r"(?s:(?:\\.|[^\\=: \t\f])*)"
 _PROPERTY_ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 def _properties(content: bytes) -> Iterator[_Pair]:
     for number, line in _logical_lines(_text_of(content)):
-        match = _PROPERTY_SEPARATOR.match(line)
+        match = re.match(_PROPERTY_SEPARATOR, line)
         assert match is not None
         rest = line[match.end() :].lstrip(" \t\f")
         if rest[:1] in ("=", ":") and rest:
@@ -420,7 +423,6 @@ _READERS: dict[str, Callable[[bytes], Iterator[_Pair]]] = {
 }
 
 __all__ = [
-    "LARGEST_BYTES",
     "LoadedSource",
     "ReadFile",
     "SourceStatus",
