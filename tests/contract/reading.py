@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import ota.contract.load  # noqa: F401  registers the shorthand spellings
+import ota.contract.shorthand  # noqa: F401  registers the shorthand spellings
 from ota.contract.load import Loaded, load_bytes
 from ota.contract.model import Contract
 from ota.contract.parse import parse

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from ota.errors import ContractUnreadableError, Finding
+from ota.source import reading
 from ota.source import tree as source
-from ota.source.tree import Tree, compose, dotted, plain_value, read_bytes, scalar_type
+from ota.source.reading import read_bytes
+from ota.source.tree import Tree, compose, dotted, plain_value, scalar_type
 
 
 def value_of(text: str) -> object:
@@ -424,7 +426,7 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_reading_stops_just_above_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "SIZE_LIMIT_BYTES", 100)
+    monkeypatch.setattr(reading, "SIZE_LIMIT_BYTES", 100)
     (tmp_path / "ota.yaml").write_bytes(b"x" * 5000)
     assert len(read_bytes(tmp_path / "ota.yaml", "ota.yaml")) == 101
 

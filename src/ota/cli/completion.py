@@ -369,14 +369,17 @@ class Repository:
 
     def _read(self) -> "Contract | None":
         from ota.cli.session import locate
-        from ota.contract.model import Contract
-        from ota.contract.parse import parse
-        from ota.source.tree import collector_paused, compose, read_bytes
+        from ota.contract.cache import Memory
+        from ota.source.reading import read_bytes
 
         path = locate(self._path, self._given.get("--file"))
-        with collector_paused():
-            contract, _ = parse(compose(str(path), read_bytes(path, str(path))), Contract)
-        return contract
+        data = read_bytes(path, str(path))
+        known = Memory(path).recall(data, str(path))
+        if known is not None:
+            return known.contract
+        from ota.contract.proof import parsed
+
+        return parsed(data, str(path))
 
 
 def _quietly(read: Callable[[], T], otherwise: T) -> T:

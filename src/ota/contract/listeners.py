@@ -20,7 +20,8 @@ from ota.contract.model.runtime import (
     SurfaceAttachment,
 )
 from ota.contract.model.scalars import Port
-from ota.contract.shorthand import SHORTHAND_ADDRESS
+
+SHORTHAND_ADDRESS = "127.0.0.1"
 
 
 def effective_listeners(runtime: Runtime, surfaces: Mapping[str, Surface]) -> dict[str, Listener]:

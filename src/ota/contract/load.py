@@ -1,36 +1,40 @@
-"""Reading one contract file: bytes, tree, records, rules.
+"""Loading one contract file: what is already known of it, else bytes, tree, records, rules.
 
-Stops at the first kind of trouble that would make the next a guess: unreadable, then wrong
-shape, then rules. Within a kind every independent finding is told, in file order.
+Proving is `ota.contract.proof`'s and costs YAML and the rules, so it is imported only for a file
+that `ota.contract.cache` does not know.
 
 Source: contract specification 0.1; commands specification 1.2; decision D16.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from yaml import MappingNode, ScalarNode
 
-import ota.contract.shorthand  # noqa: F401  registers the shorthand spellings with the parser
-from ota import CONTRACT_LEVEL
-from ota.contract.grammar import compare_semver, parse_semver
-from ota.contract.model import LATER_LAYERS, LATER_TASK_LAYERS, LATER_WORKFLOW_LAYERS, Contract
-from ota.contract.parse import parse
-from ota.contract.rules import violations
-from ota.contract.rules.base import Violation
-from ota.errors import ContractError, ContractUnreadableError, Finding, errors_among, in_file_order
-from ota.source.tree import (
-    SHOWN_LIMIT,
-    Path_,
-    Tree,
-    collector_paused,
-    compose,
-    dotted,
-    is_null,
-    one_line,
-    read_bytes,
-)
+from ota.contract.cache import Memory, Proven
+from ota.contract.model import Contract
+from ota.errors import Finding, Place
+from ota.source.reading import read_bytes
+
+if TYPE_CHECKING:
+    from ota.source.tree import Path_, Tree
+
+
+class Written:
+    """A contract as it is written; composed again only when somebody asks where something stands."""
+
+    def __init__(self, shown: str, data: bytes, tree: "Tree | None" = None) -> None:
+        self.data = data
+        self._shown = shown
+        self._tree = tree
+
+    def place(self, field: "Path_") -> Place:
+        """Where a field is written, else its nearest written ancestor."""
+        if self._tree is None:
+            from ota.source.tree import compose
+
+            self._tree = compose(self._shown, self.data)
+        return self._tree.place(field)
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -43,150 +47,61 @@ class Loaded(Struct, frozen=True, kw_only=True):
     """The path as the user sees it."""
     warnings: tuple[Finding, ...]
     """Advisories and notes; never errors."""
-    tree: Tree
+    written: Written
+    memory: Memory | None = None
+    """Where it is worth keeping; None for what was recalled."""
 
     @property
     def root(self) -> Path:
         """The contract's directory: where native bodies run."""
         return self.path.parent
 
+    def remember(self) -> None:
+        """Keep what was proven for the next command; for commands that write below `.ota/` anyway."""
+        if self.memory is not None:
+            proven = Proven(contract=self.contract, warnings=self.warnings)
+            self.memory.keep(self.written.data, proven)
+
+    def place(self, field: "Path_") -> Place:
+        """Where a field of the contract stands in its file."""
+        return self.written.place(field)
+
 
 def load(path: Path, shown: str) -> Loaded:
-    """Read and prove a contract file.
+    """Read and prove a contract file, or recall that it was proven.
 
     Raises:
         ContractUnreadableError: no record exists (read, parse and compat errors).
         ContractError: semantic rules are broken; carries all of them and the advisories.
     """
-    return load_bytes(read_bytes(path, shown), path, shown)
+    data = read_bytes(path, shown)
+    memory = Memory(path)
+    known = memory.recall(data, shown)
+    if known is None:
+        return _proven(data, path, shown, memory)
+    return Loaded(
+        contract=known.contract,
+        path=path,
+        shown=shown,
+        warnings=known.warnings,
+        written=Written(shown, data),
+    )
 
 
 def load_bytes(data: bytes, path: Path, shown: str) -> Loaded:
-    """`load` for bytes already read."""
-    with collector_paused():
-        tree = compose(shown, data)
-        contract, findings = parse(tree, Contract)
-        _check_minimum_version(tree, findings)
-        if contract is None:
-            raise ContractUnreadableError(*in_file_order(findings))
-        told = in_file_order(
-            [*prove(contract, tree), *_flat_fulfillments(contract, tree), *_later_layers(contract, tree)]
-        )
-    if errors_among(told):
-        raise ContractError(*told)
-    return Loaded(contract=contract, path=path, shown=shown, warnings=told, tree=tree)
+    """`load` for bytes already read: always proven anew."""
+    return _proven(data, path, shown, None)
 
 
-def prove(contract: Contract, tree: Tree) -> list[Finding]:
-    """What the rules say of a parsed contract, with positions."""
-    return [_finding(violation, tree) for violation in violations(contract)]
+def _proven(data: bytes, path: Path, shown: str, memory: Memory | None) -> Loaded:
+    from ota.contract.proof import prove_bytes
 
-
-def _finding(violation: Violation, tree: Tree) -> Finding:
-    return Finding(
-        code=f"OTA_{violation.rule}",
-        severity=violation.severity,
-        # Rules quote what the file says, and a file may say line breaks and terminal escapes.
-        summary=one_line(violation.summary, SHOWN_LIMIT),
-        why=one_line(violation.why, SHOWN_LIMIT),
-        next=one_line(violation.next, SHOWN_LIMIT),
-        place=tree.place(violation.path),
-        title="Invalid contract" if violation.severity == "error" else "",
+    proven, tree = prove_bytes(data, shown)
+    return Loaded(
+        contract=proven.contract,
+        path=path,
+        shown=shown,
+        warnings=proven.warnings,
+        written=Written(shown, data, tree),
+        memory=memory,
     )
-
-
-def _check_minimum_version(tree: Tree, findings: tuple[Finding, ...]) -> None:
-    """V004: an older build refuses before anything else is said, also about keys it does not know."""
-    required = _scalar_at(tree, ("metadata", "ota", "minimum_version"))
-    if required is None or not _is_newer(required):
-        return
-    unknown = next((finding for finding in findings if finding.code == "OTA_P01" and finding.place), None)
-    feature = ""
-    if unknown is not None and unknown.place is not None:
-        feature = f"; it uses `{unknown.place.field}`, which this build does not know"
-    raise ContractUnreadableError(
-        Finding(
-            code="OTA_V004",
-            summary=f"{tree.file} needs a newer ota",
-            why=f"it requires contract level {required}; this build speaks {CONTRACT_LEVEL}{feature}",
-            next="upgrade ota (`ota self-update`, or install a newer release), then run this command again",
-            place=tree.place(("metadata", "ota", "minimum_version")),
-            title="Contract could not be loaded",
-        )
-    )
-
-
-def _is_newer(required: str) -> bool:
-    try:
-        return compare_semver(parse_semver(required), parse_semver(CONTRACT_LEVEL)) > 0
-    except ValueError:
-        return False  # V003 says it
-
-
-def _scalar_at(tree: Tree, path: tuple[str, ...]) -> str | None:
-    node: object = tree.root
-    for step in path:
-        if not isinstance(node, MappingNode):
-            return None
-        node = next((value for key, value in node.value if getattr(key, "value", None) == step), None)
-    return node.value if isinstance(node, ScalarNode) else None
-
-
-def _flat_fulfillments(contract: Contract, tree: Tree) -> list[Finding]:
-    """W14 for `fulfillment: run`: both spellings give one record, so only the tree can tell them apart."""
-    found: list[Finding] = []
-    for name in sorted(contract.toolchains):
-        path = ("toolchains", name, "fulfillment")
-        node = tree.node(path)
-        if isinstance(node, ScalarNode) and not is_null(node):
-            found.append(
-                Finding(
-                    code="OTA_W14",
-                    severity="warn",
-                    summary=f"toolchain `{name}` uses the flat `fulfillment`",
-                    why=f"`fulfillment: {node.value}` is the old spelling of `mode`",
-                    next=f"write `fulfillment: {{mode: {node.value}}}`",
-                    place=tree.place(path),
-                )
-            )
-    return found
-
-
-def _later_layers(contract: Contract, tree: Tree) -> list[Finding]:
-    """One note for all keys of later layers (D15)."""
-    stated = list(_stated_later_layers(contract))
-    if not stated:
-        return []
-    shown = [f"`{dotted(path)}`" for path in stated[:5]]
-    if len(stated) > 5:
-        shown.append(f"{len(stated) - 5} more")
-    return [
-        Finding(
-            code="OTA_CONTRACT_LATER_LAYER",
-            severity="info",
-            summary="the contract declares layers this build accepts but does not act on",
-            why=", ".join(shown),
-            next="nothing to do: they are kept and ignored",
-            place=tree.place(stated[0]),
-        )
-    ]
-
-
-def _stated_later_layers(contract: Contract) -> Iterator[Path_]:
-    yield from _stated(contract, (), LATER_LAYERS)
-    if contract.execution is not None:
-        yield from _stated(contract.execution, ("execution",), ("runtime_boundary",))
-    for name, service in contract.services.items():
-        yield from _stated(service, ("services", name), ("lifecycle",))
-    for name, task in contract.tasks.items():
-        yield from _stated(task, ("tasks", name), LATER_TASK_LAYERS)
-        if task.effects is not None:
-            yield from _stated(task.effects, ("tasks", name, "effects"), ("declared",))
-    for name, workflow in contract.workflows.entries.items():
-        yield from _stated(workflow, ("workflows", name), LATER_WORKFLOW_LAYERS)
-
-
-def _stated(record: Struct, path: Path_, keys: tuple[str, ...]) -> Iterator[Path_]:
-    for key in keys:
-        if getattr(record, key) is not None:
-            yield (*path, key)

@@ -17,13 +17,12 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ota.contract.model.scalars import AnyText, NumberText, Port
 from ota.errors import Finding, in_file_order
+from ota.source.reading import SHOWN_LIMIT, one_line
 from ota.source.tree import (
-    SHOWN_LIMIT,
     Path_,
     Tree,
     dotted,
     is_null,
-    one_line,
     plain_value,
     scalar_type,
     to_bool,

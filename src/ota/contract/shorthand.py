@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
+from ota.contract.listeners import SHORTHAND_ADDRESS
 from ota.contract.model.bodies import LaunchVolume
 from ota.contract.model.env import EnvVar
 from ota.contract.model.readiness import Probe, RuntimeReadiness, ServiceReadiness, SurfaceReadiness
@@ -52,8 +53,6 @@ from ota.contract.parse import (
     missing_key,
 )
 from ota.source.tree import Path_, dotted, is_null, scalar_type, to_int
-
-SHORTHAND_ADDRESS = "127.0.0.1"
 
 
 def _version_only(record: type[Struct]) -> Rewrite:

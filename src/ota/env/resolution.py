@@ -47,7 +47,7 @@ _LAYER_WORDS = {
 }
 # A run started from inside a task must not take the outer task's ports, inputs and targets for its own.
 _OF_ONE_TASK = ("OTA_INPUT_", "OTA_TARGET_", "OTA_PUBLIC_", "OTA_BIND_")
-_REFERENCE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+_REFERENCE = r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))"
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -305,7 +305,7 @@ class _Search:
             name = match[1] or match[2]
             return self.injected.get(name, match[0])
 
-        return _REFERENCE.sub(written, value)
+        return re.sub(_REFERENCE, written, value)
 
     def _with_path_parts(self, found: list[Candidate]) -> list[Candidate]:
         """`prepend` + base + `append`; the base of a plane that does not inherit is its own `$PATH`."""
@@ -375,6 +375,8 @@ def _with_passwords(entries: list[EnvEntry]) -> list[EnvEntry]:
 
 def _entry_findings(entries: list[EnvEntry], locate: Locate | None) -> Iterator[Finding]:
     for entry in entries:
+        if entry.status not in ("missing", "invalid"):
+            continue
         place = locate(("env", "vars", entry.name)) if locate is not None else None
         if entry.status == "missing" and entry.blocked_by is None:
             yield Finding(

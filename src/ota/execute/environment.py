@@ -38,7 +38,7 @@ def environment_of(context: RunContext, step: StepPlan) -> StepEnvironment:
         context.read_file,
         injected=injected.values,
         fallbacks=injected.fallbacks,
-        locate=context.loaded.tree.place,
+        locate=context.loaded.place,
     )
     for finding in resolved.findings:
         if finding.severity != "error":

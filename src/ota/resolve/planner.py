@@ -92,7 +92,7 @@ def unknown_task(loaded: Loaded, name: str | None) -> Finding:
         summary=f"unknown task `{name}`" if name is not None else "no task was named",
         why=why,
         next="ota tasks --use",
-        place=loaded.tree.place(("tasks",)),
+        place=loaded.place(("tasks",)),
         category="execution",
         title="Operation failed",
     )

@@ -104,7 +104,7 @@ class Scope:
 
     def place(self, *field: str | int) -> Place:
         """Where a field of the contract stands."""
-        return self.loaded.tree.place(field)
+        return self.loaded.place(field)
 
     @property
     def profile(self) -> EnvProfile | None:

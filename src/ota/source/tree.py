@@ -1,6 +1,6 @@
 """Bytes to a located YAML 1.2 tree.
 
-Owns reading limits (size, depth, alias growth), encoding, the YAML 1.2 core schema
+Owns the limits of depth and alias growth, encoding, the YAML 1.2 core schema
 and positions. Knows nothing of what a field means. The tree is PyYAML's own node tree,
 composed in C with every scalar left untyped, so that nothing is converted on the way in:
 `python: 3.10` stays `3.10`, and `yes`, `on` and `22:22` stay strings.
@@ -8,12 +8,8 @@ composed in C with every scalar left untyped, so that nothing is converted on th
 Source: contract specification 0.1 (read and parse errors), 0.2.
 """
 
-import gc
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
 from typing import Any, Literal
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -22,16 +18,14 @@ from yaml.composer import ComposerError
 from yaml.error import Mark, MarkedYAMLError, YAMLError
 from yaml.reader import ReaderError
 
-from ota.errors import ContractUnreadableError, Finding, Place
+from ota.errors import ContractUnreadableError, Place
+from ota.source.reading import SIZE_LIMIT_BYTES, collector_paused, one_line, unreadable
 
-SIZE_LIMIT_BYTES = 32 * 1024 * 1024
 DEPTH_LIMIT = 100
 ALIAS_GROWTH_LIMIT = 10_000
 """How many nodes aliases may add to the written ones..."""
 ALIAS_GROWTH_FACTOR = 10
 """...or, in a large file, how many times the written ones: reading stays linear in the file's size."""
-SHOWN_LIMIT = 1000
-"""Longest text of a finding, in characters: a message quotes a file, it does not print it."""
 
 Path_ = tuple[str | int, ...]
 ScalarType = Literal["str", "null", "bool", "int", "float"]
@@ -153,15 +147,6 @@ def dotted(path: Path_) -> str:
     return text
 
 
-def one_line(text: str, limit: int = 80) -> str:
-    """Text of a file, fit to be quoted in a message: no line break or control character, not too long."""
-    if len(text) > limit:
-        text = text[: limit - 3] + "..."
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def scalar_type(node: ScalarNode) -> ScalarType | None:
     """The YAML 1.2 core type of a scalar; None for a tag that is not of the core schema."""
     tag = node.tag
@@ -232,22 +217,6 @@ def _to_float(text: str) -> float:
     return float(text)
 
 
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """No cycle collection inside.
-
-    A tree is all new objects and no garbage, so each collection walks everything read so far in vain:
-    two thirds of the time of reading ten thousand tasks.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def compose(file: str, data: bytes) -> Tree:
     """One document's located tree.
 
@@ -256,7 +225,7 @@ def compose(file: str, data: bytes) -> Tree:
             a growing alias or a tag outside the core schema. The finding has the position.
     """
     if len(data) > SIZE_LIMIT_BYTES:
-        raise _unreadable(
+        raise unreadable(
             "OTA_YAML_TOO_LARGE",
             f"{file} is too large",
             f"it holds {len(data)} bytes; at most {SIZE_LIMIT_BYTES} are read",
@@ -267,7 +236,7 @@ def compose(file: str, data: bytes) -> Tree:
     with collector_paused():
         root = _root_of(file, data)
     if root is None or is_null(root):
-        raise _unreadable(
+        raise unreadable(
             "OTA_CONTRACT_EMPTY",
             f"{file} is empty",
             "a contract needs at least `version` and `project`",
@@ -296,7 +265,7 @@ def _check_encoding(file: str, data: bytes) -> None:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _unreadable(
+        raise unreadable(
             "OTA_YAML_ENCODING",
             f"{file} is not UTF-8",
             f"byte 0x{data[error.start]:02x} at offset {error.start} is not valid UTF-8",
@@ -323,9 +292,9 @@ def _from_yaml(file: str, data: bytes, error: YAMLError) -> ContractUnreadableEr
             problem = "a tab stands where only spaces may indent"
         if isinstance(error, ComposerError) and "single document" in (error.context or ""):
             problem = "the file holds more than one YAML document"
-        return _unreadable("OTA_YAML_SYNTAX", f"{file} is not valid YAML", problem, _mend(problem), place)
+        return unreadable("OTA_YAML_SYNTAX", f"{file} is not valid YAML", problem, _mend(problem), place)
     assert isinstance(error, ReaderError)
-    return _unreadable(
+    return unreadable(
         "OTA_YAML_ENCODING",
         f"{file} holds a character YAML does not allow",
         str(error.reason),
@@ -369,7 +338,7 @@ class _Shape:
                 raise _too_deep(self.file, node)
             return known
         if id(node) in self._open:
-            raise _unreadable(
+            raise unreadable(
                 "OTA_YAML_ALIAS",
                 f"{self.file} holds an alias that contains itself",
                 "the anchor written here is used inside its own value",
@@ -411,7 +380,7 @@ def _check_shape(file: str, root: Node) -> None:
     total, _ = shape.measure(root, 1)
     if total - shape.written > max(ALIAS_GROWTH_LIMIT, ALIAS_GROWTH_FACTOR * shape.written):
         grown = str(total) if total < 10**12 else "more than 10^12"
-        raise _unreadable(
+        raise unreadable(
             "OTA_YAML_ALIAS",
             f"{file} grows too much through aliases",
             f"{shape.written} written nodes would become {grown}",
@@ -424,7 +393,7 @@ def _check_no_nul(file: str, node: Node) -> None:
     """A double-quoted escape can spell the one character that no command, path or variable can hold."""
     if isinstance(node, ScalarNode):
         if "\0" in node.value:
-            raise _unreadable(
+            raise unreadable(
                 "OTA_YAML_ENCODING",
                 f"{file} holds a NUL character",
                 "the string written here contains `\\0`, which no command, path or variable can hold",
@@ -441,7 +410,7 @@ def _start(file: str, node: Node) -> Place:
 
 
 def _too_deep(file: str, node: Node | None) -> ContractUnreadableError:
-    return _unreadable(
+    return unreadable(
         "OTA_YAML_DEPTH",
         f"{file} is nested too deeply",
         f"more than {DEPTH_LIMIT} levels",
@@ -470,52 +439,10 @@ def _check_scalar_tag(file: str, node: ScalarNode) -> None:
 
 
 def _tag_error(file: str, node: Node) -> ContractUnreadableError:
-    return _unreadable(
+    return unreadable(
         "OTA_YAML_TAG",
         f"{file} uses a YAML tag that is not of the core schema",
         f"`{node.tag}` does not fit here",
         "remove the tag",
         _start(file, node),
-    )
-
-
-def read_bytes(path: Path, shown: str) -> bytes:
-    """The file's bytes.
-
-    Raises:
-        ContractUnreadableError: missing, a directory, or unreadable; never follows a special file.
-    """
-    try:
-        if path.is_dir():
-            reason = "it is a directory"
-        elif path.exists() and not path.is_file():
-            reason = "it is not a regular file"
-        else:
-            with path.open("rb") as file:
-                return file.read(SIZE_LIMIT_BYTES + 1)
-    except FileNotFoundError:
-        reason = "there is no such file"
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except ValueError as error:  # a NUL character in the path
-        reason = str(error)
-    raise _unreadable(
-        "OTA_CONTRACT_UNREADABLE",
-        f"{shown} could not be read",
-        reason,
-        f"make `{shown}` a readable file, or name another with `--file`",
-        Place(file=shown),
-    )
-
-
-def _unreadable(code: str, summary: str, why: str, next_: str, place: Place) -> ContractUnreadableError:
-    return ContractUnreadableError(
-        Finding(
-            code=code,
-            summary=one_line(summary, SHOWN_LIMIT),
-            why=one_line(why, SHOWN_LIMIT),
-            next=one_line(next_, SHOWN_LIMIT),
-            place=place,
-            title="Contract could not be loaded",
-        )
     )

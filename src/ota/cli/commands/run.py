@@ -41,6 +41,8 @@ def run(arguments: Arguments, session: Session) -> int:
         read_file=repository_reader(loaded.root),
         masker=Masker(()),
     )
+    if ran.ended.status != "blocked":
+        loaded.remember()
     facts = fold(ran.events)
     document = _receipt(facts, plan, loaded, ran)
     archived = _archive(loaded, document) if arguments.has("--archive") else None

@@ -52,7 +52,7 @@ def env_report(
     else:
         scope = Scope(loaded, Request(workflow=workflow), host)
         scope.selection = selection
-        resolved = resolve_env(contract_layers(scope), environ, read, locate=loaded.tree.place)
+        resolved = resolve_env(contract_layers(scope), environ, read, locate=loaded.place)
     document: Document = {"ok": resolved.is_ready, "path": loaded.shown}
     document |= compact(
         task=task,
@@ -90,7 +90,7 @@ def resolve_step_env(
         read,
         injected=own.values,
         fallbacks=own.fallbacks,
-        locate=loaded.tree.place,
+        locate=loaded.place,
         inherits=chosen.task.context.plane == "native",
     )
 
