@@ -96,7 +96,9 @@ def _listeners(report: Report, receipt: Document) -> None:
         outside = host.get("url") or f"{_word(host.get('address'))}:{_word(host.get('port'))}"
         report.bullets([f"{_word(endpoint.get('listener'))} ({role}, {state})"])
         report.row("External", outside, indent=6)
-        report.row("Internal", f"{_word(bind.get('address'))}:{_word(bind.get('port'))}", indent=6)
+        scheme = "" if endpoint.get("protocol") == "tcp" else f"{_word(endpoint.get('protocol'))}://"
+        inside = f"{scheme}{_word(bind.get('address'))}:{_word(bind.get('port'))}"
+        report.row("Internal", inside, indent=6)
 
 
 def _logs(report: Report, receipt: Document) -> None:
