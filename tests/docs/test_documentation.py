@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ota.cli.catalogue import COMMANDS
 from support.schemas import assert_schema, validator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +45,12 @@ def test_generated_tables_are_current(name):
     argv = [sys.executable, str(ROOT / "tools" / f"{name}.py"), "--check"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_every_command_has_a_section():
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^## `ota ([\w ]+)`\n\n<!-- command: \1 -->$", text, re.M))
+    assert shown == {each.name for each in COMMANDS if not each.is_hidden}
 
 
 def shown_pieces():
