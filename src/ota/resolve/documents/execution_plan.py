@@ -20,6 +20,7 @@ from ota.system.host import HostFacts
 
 TARGET_STRATEGIES = {
     ("native", None): "host process",
+    ("container", None): "container without a lifecycle",
     ("container", "persistent"): "persistent named container",
     ("container", "ephemeral"): "ephemeral per-run container",
     ("remote", None): "remote target",
@@ -87,7 +88,7 @@ def resolved_document(context: ContextPlan, runtime: RuntimePlan | None = None) 
     return compact(
         backend=context.plane,
         backend_source=context.plane_source,
-        target_strategy=TARGET_STRATEGIES.get((context.plane, lifecycle), "host process"),
+        target_strategy=TARGET_STRATEGIES[context.plane, lifecycle],
         context=context.name,
         lifecycle=context.lifecycle,
         lifecycle_source=context.lifecycle_source,

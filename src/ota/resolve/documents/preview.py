@@ -3,7 +3,9 @@
 Source: json-and-receipts specification 3.12; commands specification 2.12.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from ota.contract.agent_safety import AgentSafety
 from ota.contract.load import Loaded
@@ -78,10 +80,21 @@ def preview_findings(
 ) -> tuple[Finding, ...]:
     """Why a run would not start, and what it would warn of; each once, errors first."""
     found: dict[tuple[str, str], Finding] = {}
-    for finding in (*plan.refusals(), *resolved.findings, *others):
+    for finding in (*plan.refusals(), *_as_seen_before_the_run(plan, resolved.findings), *others):
         found.setdefault((finding.code, finding.summary), finding)
     ranks = {"error": 0, "warn": 1, "info": 2}
     return tuple(sorted(found.values(), key=lambda finding: ranks[finding.severity]))
+
+
+def _as_seen_before_the_run(plan: Plan, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """What is missing now may be made by an earlier step, which a preview cannot know: told, not refused."""
+    earlier = [step.task.name for step in plan.steps.values() if step.relation == "depends_on"]
+    for finding in findings:
+        if earlier and finding.severity == "error" and finding.code in _MAY_BE_MADE:
+            names = ", ".join(f"`{name}`" for name in earlier[:3]) + (" ..." if len(earlier) > 3 else "")
+            why = f"{finding.why}; now, that is: {names} runs first and may provide it".removeprefix("; ")
+            finding = replace(finding, severity="warn", why=why)
+        yield finding
 
 
 def _status(findings: Sequence[Finding]) -> str:
@@ -89,6 +102,9 @@ def _status(findings: Sequence[Finding]) -> str:
     if "error" in severities:
         return "BLOCKED"
     return "RUNNABLE WITH WARNINGS" if "warn" in severities else "RUNNABLE"
+
+
+_MAY_BE_MADE = ("OTA_ENV_FILE_MISSING", "OTA_ENV_MISSING", "OTA_ENV_SOURCE_MISSING_REQUIRED")
 
 
 # --- the ordered steps ---------------------------------------------------------------------------
