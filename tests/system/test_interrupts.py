@@ -103,3 +103,24 @@ def test_a_signal_while_the_loop_is_being_woken_does_not_block(tmp_path: Path) -
         with interrupts.waking(workload.wake), workload._wake_lock:
             signal.raise_signal(signal.SIGTERM)
         assert interrupts.epoch() == 1
+
+
+def test_a_signal_that_was_ignored_before_stays_ignored() -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGHUP)
+            assert interrupts.since(0) is None
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
+def test_a_stop_can_be_requested_without_a_signal() -> None:
+    woken: list[int] = []
+    with Interrupts() as interrupts, interrupts.waking(lambda: woken.append(1)):
+        interrupts.request(signal.SIGTERM)
+        found = interrupts.since(0)
+    assert found is not None and found.exit_code == 143
+    assert woken == [1]

@@ -15,7 +15,7 @@ from ota.system.spawn import OutputMode, StdinMode
 
 def run_body(context: RunContext, step: StepPlan) -> BodyEnd:
     """Run the body of a step to its end. Never raises for what the body does."""
-    epoch = context.interrupts.epoch()
+    epoch = context.epoch
     environment = environment_of(context, step)
     if environment.findings:
         return BodyEnd(exit_code=1, failure=_environment_failure(step, environment), was_started=False)

@@ -63,6 +63,8 @@ class RunContext:
         self.stream = stream
         self.masker = masker
         self.interrupts = interrupts
+        self.epoch = 0
+        """A stop signal counts from the moment the run began: also one that came between two steps."""
         self.clock = clock
         self.journal = journal
         self.host = host

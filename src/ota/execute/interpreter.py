@@ -6,13 +6,14 @@ that goes wrong is the run's failure; what comes later never hides it.
 Source: runtime specification 1.7, 2, 12; contract specification 15.12; commands specification 2.4.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import cast
 
 from msgspec import Struct
 
-from ota.errors import Finding
+from ota.errors import Finding, OtaError
 from ota.execute.body import run_body
 from ota.execute.conditions import failed_condition
 from ota.execute.context import RunContext
@@ -60,15 +61,17 @@ class Interpreter:
         self._stopped_by: StepResult | None = None
         self._due_hooks: set[str] = set()
         """Steps that still run after a failure: hooks of what was attempted, and what those need."""
-        self._epoch = context.interrupts.epoch()
         self.first_failure: StepResult | None = None
         """The earliest step that failed or was interrupted."""
         self.failed_output: BodyEnd | None = None
 
     def run(self) -> StepResult:
         """Run the requested step and everything it needs."""
-        scheduler = Scheduler(self._visit, jobs=self._context.options.jobs)
+        scheduler = Scheduler(self._visit, jobs=self._context.options.jobs, stop_all=self._stop_all)
         return cast(StepResult, scheduler.run(self._context.plan.requested))
+
+    def _stop_all(self) -> None:
+        self._context.interrupts.request(signal.SIGTERM)
 
     # -- one step ----------------------------------------------------------------------------------
 
@@ -76,10 +79,13 @@ class Interpreter:
         step = self._context.plan.steps[step_id]
         if self._is_stopped(step):
             return StepResult(step=step_id, status="BLOCKED")
-        condition = yield Work(lambda: failed_condition(self._context, step))
-        if condition is not None:
-            return self._skipped(step, cast(str, condition))
-        missing = cast("Failure | None", (yield Work(lambda: self._probe(step))))
+        try:
+            condition = yield Work(lambda: failed_condition(self._context, step))
+            if condition is not None:
+                return self._skipped(step, cast(str, condition))
+            missing = cast("Failure | None", (yield Work(lambda: self._probe(step))))
+        except OtaError as error:
+            missing = _could_not_begin(step, error)
         if missing is not None:
             return self._refused(step, missing)
         blocked = yield from self._dependencies(step)
@@ -160,7 +166,7 @@ class Interpreter:
         if self._is_stopped(step):
             return StepResult(step=step.id, status="BLOCKED")
         with self._step(step) as finish:
-            end = run_body(self._context, step)
+            end = self._run_body(step)
             status: StepStatus = "READY" if end.is_success else "INTERRUPTED" if end.interrupt else "FAILED"
             if status == "INTERRUPTED":
                 self._note(step, "task interrupted by user")
@@ -174,6 +180,12 @@ class Interpreter:
             end=end,
         )
         return result if result.is_good else self._bad(result)
+
+    def _run_body(self, step: StepPlan) -> BodyEnd:
+        try:
+            return run_body(self._context, step)
+        except OtaError as error:
+            return BodyEnd(exit_code=1, failure=_could_not_begin(step, error), was_started=False)
 
     def _probe(self, step: StepPlan) -> Failure | None:
         probed = probe_requirements(self._context, step)
@@ -196,7 +208,7 @@ class Interpreter:
         return has_failed or self._is_interrupted()
 
     def _is_interrupted(self) -> bool:
-        return self._context.interrupts.since(self._epoch) is not None
+        return self._context.interrupts.since(self._context.epoch) is not None
 
     def _note(self, step: StepPlan, text: str) -> None:
         self._context.stream.emit(StepNote(step=step.id, text=text))
@@ -218,6 +230,7 @@ class _StepBlock:
         self._context = context
         self._step = step
         self._order = order
+        self._is_open = True
 
     def __enter__(self) -> Finish:
         context, step = self._context, self._step
@@ -241,6 +254,7 @@ class _StepBlock:
         return self._finish
 
     def _finish(self, status: StepStatus, exit_code: int | None, *, was_attempted: bool) -> None:
+        self._is_open = False
         self._context.stream.emit(
             StepEnded(
                 step=self._step.id,
@@ -252,7 +266,9 @@ class _StepBlock:
             )
         )
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        if self._is_open:
+            self._finish("FAILED", None, was_attempted=True)
 
 
 def _opening_notes(step: StepPlan) -> Iterator[str]:
@@ -293,6 +309,21 @@ def _task_failed(context: RunContext, step: StepPlan, end: BodyEnd) -> Failure:
         why=(why,),
         next=(f"fix what the output says, then `ota run {requested}`",),
         show_output=True,
+    )
+
+
+def _could_not_begin(step: StepPlan, error: OtaError) -> Failure:
+    """Something on the way to the body was refused: a file that cannot be read, a folder that has gone."""
+    return Failure(
+        origin="environment",
+        title=error.findings[0].title or "Task could not start",
+        task=step.task.name,
+        detail=error.findings[0].summary,
+        field=f"tasks.{step.task.name}",
+        context=step.task.context.name or "",
+        why=tuple(dict.fromkeys(finding.why for finding in error.findings if finding.why)),
+        next=tuple(dict.fromkeys(finding.next for finding in error.findings if finding.next)),
+        findings=error.findings,
     )
 
 

@@ -33,11 +33,10 @@ from ota.execute.stream import EventStream
 from ota.resolve.plan import Plan
 from ota.system.clock import SYSTEM_CLOCK, Clock, now_utc
 from ota.system.footprint import observe_footprint
-from ota.system.guardian import arm_guardian
+from ota.system.guardian import arm_guardian, end_what_is_owned
 from ota.system.host import HostFacts
 from ota.system.interrupts import Interrupts
 from ota.system.journal import fault_point, journal_path, open_journal
-from ota.system.processes import end_processes, owned_processes
 from ota.system.reconcile import reconcile
 from ota.system.run_id import make_run_id
 
@@ -77,10 +76,13 @@ def run_plan(
     blockers = refusals(plan)
     if blockers:
         return _blocked(plan, stream, blockers, clock, masker)
-    guardian = arm_guardian(journal_path(loaded.root, run_id), run_id=run_id, clock=clock)
-    if guardian.finding is not None:
-        stream.emit(RunNote(text=_told(guardian.finding), is_warning=True))
-    with guardian, Interrupts() as interrupts:
+    # signals are counted before the guardian exists and until it has gone: none ends ota midway
+    with (
+        Interrupts() as interrupts,
+        arm_guardian(journal_path(loaded.root, run_id), run_id=run_id) as guardian,
+    ):
+        if guardian.finding is not None:
+            stream.emit(RunNote(text=_told(guardian.finding), is_warning=True))
         _reconcile(loaded, stream, clock)
         journal = open_journal(loaded.root, run_id=run_id, task=plan.requested_step.task.name, clock=clock)
         logs = LogFiles(loaded.root, run_id, stream) if options.keep_logs else None
@@ -100,9 +102,13 @@ def run_plan(
             logs=logs,
         )
         interpreter = Interpreter(context)
-        result = interpreter.run()
-        fault_point("body.after")
-        _clean(context, result)
+        try:
+            result = interpreter.run()
+            fault_point("body.after")
+            _clean(context, result)
+        except BaseException:
+            _abandon(context)
+            raise
         for finding in journal.findings:
             stream.emit(RunNote(text=_told(finding), is_warning=True))
         if logs is not None:
@@ -123,6 +129,12 @@ def _reconcile(loaded: Loaded, stream: EventStream, clock: Clock) -> None:
         stream.emit(RunNote(text=_told(finding), is_warning=True))
 
 
+def _abandon(context: RunContext) -> None:
+    """A bug of ota's own ends the run: nothing of it may stay, because the guardian is about to go."""
+    end_what_is_owned(context.run_id, (), since_ticks=context.journal.since_ticks, clock=context.clock)
+    context.journal.close()
+
+
 def _clean(context: RunContext, result: StepResult) -> None:
     """End what still belongs to the run, then look whether anything does.
 
@@ -131,11 +143,12 @@ def _clean(context: RunContext, result: StepResult) -> None:
     """
     had_service = any(isinstance(event, BodyStarted) and event.is_service for event in context.stream.events)
     if had_service or not result.is_good:
-        owned = owned_processes(context.run_id)
-        if owned:
-            record = end_processes(owned, clock=context.clock, again=lambda: owned_processes(context.run_id))
+        record = end_what_is_owned(
+            context.run_id, (), since_ticks=context.journal.since_ticks, clock=context.clock
+        )
+        if record.ended or record.survived:
             context.journal.cleaned(len(record.ended))
-    left = observe_footprint(context.run_id).processes
+    left = observe_footprint(context.run_id, since_ticks=context.journal.since_ticks).processes
     texts = tuple(f"pid {each.identity.pid} ({context.masker.mask(each.command)})" for each in left)
     context.stream.emit(Footprint(left_behind=texts))
 

@@ -32,6 +32,19 @@ class Work(Struct, frozen=True):
 Visit = Generator[Need | Work, object, object]
 
 
+class _Raised(Struct, frozen=True):
+    """What a piece of work raised instead of returning; it is raised again in the visit that asked."""
+
+    error: Exception
+
+
+def _outcome(call: Callable[[], object]) -> object:
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - the visit decides, in the thread that drives it
+        return _Raised(error)
+
+
 class _Node:
     """One step on its way."""
 
@@ -47,11 +60,15 @@ class _Node:
 class Scheduler:
     """Drives visits to their end."""
 
-    def __init__(self, begin: Callable[[str], Visit], *, jobs: int = 1) -> None:
+    def __init__(
+        self, begin: Callable[[str], Visit], *, jobs: int = 1, stop_all: Callable[[], None] = lambda: None
+    ) -> None:
+        """`stop_all` makes every running piece end soon: called when one of them cannot be answered for."""
         self._begin = begin
         self._jobs = jobs
         self._nodes: dict[str, _Node] = {}
         self._ready: deque[tuple[_Node, object]] = deque()
+        self._stop_all = stop_all
         self._running: dict[Future[object], _Node] = {}
 
     def run(self, step: str) -> object:
@@ -63,7 +80,12 @@ class Scheduler:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="ota-job") as pool:
-            self._drive(root, pool)
+            try:
+                self._drive(root, pool)
+            except BaseException:
+                # leaving the block waits for every running piece, and a service ends only when told to
+                self._stop_all()
+                raise
         return root.result
 
     def _drive(self, root: _Node, pool: "ThreadPoolExecutor | None") -> None:
@@ -74,18 +96,23 @@ class Scheduler:
                 self._resume(node, value, pool)
             if self._running:
                 self._await_one()
+            elif not self._ready and not root.is_done:
+                raise AssertionError("every step waits for another one")
 
     def _resume(self, node: _Node, value: object, pool: "ThreadPoolExecutor | None") -> None:
         try:
-            asked = node.visit.send(value)
+            if isinstance(value, _Raised):
+                asked = node.visit.throw(value.error)
+            else:
+                asked = node.visit.send(value)
         except StopIteration as end:
             self._done(node, end.value)
             return
         if isinstance(asked, Work):
             if pool is None:
-                self._ready.append((node, asked.call()))
+                self._ready.append((node, _outcome(asked.call)))
             else:
-                self._running[pool.submit(asked.call)] = node
+                self._running[pool.submit(_outcome, asked.call)] = node
             return
         node.needs = asked.steps
         open_nodes = [each for each in map(self._node, reversed(asked.steps)) if not each.is_done]

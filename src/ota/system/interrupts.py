@@ -65,7 +65,9 @@ class Interrupts:
             return self
         self._read_end, self._write_end = read_end, write_end
         for number in STOP_SIGNALS:
-            self._previous[number] = signal.signal(number, self._note)
+            # who started ota deaf to a signal (`nohup`, a background job of a script) meant it
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._note)
         if _RESIZE is not None:
             self._previous[_RESIZE] = signal.signal(_RESIZE, self._wake_all)
         return self
@@ -74,7 +76,7 @@ class Interrupts:
         for number, handler in self._previous.items():
             # None: somebody in C installed it; Python cannot put that back
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
-        if self._previous:
+        if self._read_end >= 0:
             signal.set_wakeup_fd(self._previous_wakeup)
             os.close(self._read_end)
             os.close(self._write_end)
@@ -98,6 +100,10 @@ class Interrupts:
         """What came after `epoch`; None when nothing did."""
         count = len(self._numbers) - epoch
         return Interrupt(number=self._numbers[-1], count=count) if count > 0 else None
+
+    def request(self, number: int) -> None:
+        """Count a stop that no signal asked for: everything that runs is to end. From any thread."""
+        self._note(number, None)
 
     def drain(self) -> None:
         """Forget that the descriptor was readable."""

@@ -10,6 +10,7 @@ Source: lessons, "Nothing left behind"; json-and-receipts specification 6.
 
 import os
 import signal
+from _thread import allocate_lock
 from contextlib import suppress
 from pathlib import Path
 
@@ -109,13 +110,24 @@ class JournalFacts(Struct, frozen=True, kw_only=True):
 class Journal:
     """The journal of this run. Every method first writes, and only then may the thing be made."""
 
-    def __init__(self, path: Path, descriptor: int, clock: Clock, trouble: tuple[Finding, ...] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        descriptor: int,
+        clock: Clock,
+        trouble: tuple[Finding, ...] = (),
+        *,
+        since_ticks: int = 0,
+    ) -> None:
         self.path = path
+        self.since_ticks = since_ticks
+        """When the run's ota process started: nothing older is the run's."""
         self.findings: list[Finding] = list(trouble)
         """What went wrong with the journal itself: warnings, at most one per journal."""
         self._descriptor = descriptor
         self._clock = clock
         self._last_id = 0
+        self._numbering = allocate_lock()
 
     @property
     def is_written(self) -> bool:
@@ -124,9 +136,10 @@ class Journal:
 
     def intent(self, kind: str, label: str) -> int:
         """Announce something; the number names it in later steps."""
-        self._last_id += 1
-        self._write("intent", IntentStep(id=self._last_id, kind=kind, label=label, at=self._now()))
-        return self._last_id
+        with self._numbering:  # several jobs announce at once
+            self._last_id = number = self._last_id + 1
+        self._write("intent", IntentStep(id=number, kind=kind, label=label, at=self._now()))
+        return number
 
     def started(self, intent: int, identity: Identity) -> None:
         """The announced process exists."""
@@ -191,9 +204,9 @@ def open_journal(repo: Path, *, run_id: str, task: str, clock: Clock = SYSTEM_CL
     )
     fault_point("run.before")
     try:
-        journal = Journal(path, _create(path, run), clock)
+        journal = Journal(path, _create(path, run), clock, since_ticks=ota.start_ticks)
     except HostError as error:
-        journal = Journal(path, -1, clock, (_unwritten(error),))
+        journal = Journal(path, -1, clock, (_unwritten(error),), since_ticks=ota.start_ticks)
     fault_point("run.after")
     return journal
 
