@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock
+from ota.system.files import refused
 from ota.system.guardian import close_journal, end_what_is_owned
 from ota.system.host import observe_hostname
 from ota.system.journal import JournalFacts, RunStep, active_directory, read_journal
@@ -118,8 +119,20 @@ def _reconcile_one(path: Path, clock: Clock) -> Reconciled | None:
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether the run holds its journal, which no dead process does."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Whether the run holds its journal, which no dead process does.
+
+    Opened without blocking: a named pipe in the way is an answer and not a hang.
+
+    Raises:
+        HostError: it is there and cannot be opened.
+        FileNotFoundError: it went away meanwhile.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise refused(error, action="read", path=path) from error
     try:
         return not try_lock(descriptor, path)
     except HostError:
