@@ -14,6 +14,41 @@ _MEMORY = Flag(name="--memory", metavar="SIZE", help="Container memory for this 
 
 COMMANDS: tuple[Command, ...] = (
     Command(
+        name="doctor",
+        summary="Diagnose the repository: blockers first, each with the one next step",
+        module="ota.cli.commands.doctor",
+        positionals=(PATH,),
+        flags=(
+            JSON,
+            *SELECTORS,
+            WORKFLOW,
+            Flag(name="--fix", help="Add ota's own ignore rules to .gitignore; nothing else is changed"),
+            Flag(name="--dry-run", help="With --fix: show the change and write nothing", needs="--fix"),
+        ),
+        details=(
+            "Runs version probes, declared checks and readiness probes. It starts no task or service, "
+            "provisions nothing and writes nothing (except --fix).\n"
+            "Exit code: 0 without errors, 1 with any."
+        ),
+        examples=(
+            ("ota doctor", "is this repository ready on this machine?"),
+            ("ota doctor --workflow backend", "only what one workflow needs"),
+            ("ota doctor --json", "one document for CI or an agent"),
+            ("ota doctor --fix --dry-run", "preview the .gitignore rules"),
+        ),
+    ),
+    Command(
+        name="explain",
+        summary="Turn the diagnosis into an ordered plan of repairs",
+        module="ota.cli.commands.explain",
+        positionals=(PATH,),
+        flags=(JSON, WORKFLOW),
+        examples=(
+            ("ota explain", "what to mend, in which order"),
+            ("ota explain --json", "the plan for a program"),
+        ),
+    ),
+    Command(
         name="run",
         summary="Run a task with everything it needs",
         module="ota.cli.commands.run",
@@ -119,6 +154,21 @@ COMMANDS: tuple[Command, ...] = (
         positionals=(PATH,),
         flags=(JSON,),
         examples=(("ota services --json", "for a program"),),
+    ),
+    Command(
+        name="check",
+        summary="Run the configured checks, and nothing else",
+        module="ota.cli.commands.check",
+        positionals=(PATH,),
+        flags=(JSON, WORKFLOW),
+        details=(
+            "The cheapest readiness gate: no tool is probed, no task or service is started. A workflow that "
+            "declares its own readiness is judged by exactly that; otherwise every check counts."
+        ),
+        examples=(
+            ("ota check", "every check, or the default workflow's readiness"),
+            ("ota check --workflow backend --json", "one path, for CI"),
+        ),
     ),
     Command(
         name="env",

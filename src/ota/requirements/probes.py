@@ -35,7 +35,7 @@ from ota.system.workload import Workload
 
 PROBE_LIMIT_S = 5.0
 """For all forms of one tool's probe together."""
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 32
 
 _KEPT_BYTES = 65_536
 _FIRST_LINE_CHARACTERS = 200

@@ -1,0 +1,148 @@
+"""One diagnosis: what is asked, all side by side, and the findings in the order of the specification.
+
+Source: doctor specification 4, 16; decision D3.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from ota.contract.agent_safety import AgentSafety
+from ota.contract.model.scalars import Lifecycle, Plane
+from ota.diagnose.readiness import (
+    Job,
+    every_finding,
+    precondition_items,
+    readiness_jobs,
+    select_items,
+    without_checks,
+)
+from ota.diagnose.report import Group, Verdict, grouped, in_order, verdict_of
+from ota.diagnose.scene import Scene
+from ota.diagnose.services import Observe, service_findings, services_in_scope
+from ota.errors import Finding
+from ota.system.side_by_side import side_by_side
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """Findings in order, and what they come to."""
+
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    groups: tuple[Group, ...]
+
+
+def check(scene: Scene) -> Diagnosis:
+    """`ota check`: the configured checks, or the readiness of the workflow in effect. Nothing else."""
+    return concluded(scene, asked(readiness_jobs(scene, select_items(scene))))
+
+
+def doctor(
+    scene: Scene,
+    mode: Plane = "native",
+    *,
+    lifecycle: Lifecycle | None = None,
+    observe_services: Observe | None = None,
+) -> Diagnosis:
+    """`ota doctor`: everything that can be known about one plane without changing anything.
+
+    `lifecycle` is what the operator asked for; `observe_services` asks the services in scope.
+    """
+    if mode != "native":
+        return concluded(scene, asked(_other_plane(scene, mode)))
+    return concluded(scene, asked([*_before_services(scene, lifecycle), *_the_rest(scene, observe_services)]))
+
+
+def preconditions(scene: Scene) -> Diagnosis:
+    """What `ota up` has to know before it starts the first service."""
+    jobs = [*_before_services(scene, None), *readiness_jobs(scene, precondition_items(scene))]
+    return concluded(scene, asked(jobs))
+
+
+def services(scene: Scene, observe: Observe | None) -> Diagnosis:
+    """The services of the path alone."""
+    return concluded(scene, asked([partial(_services, scene, observe)]))
+
+
+def _before_services(scene: Scene, lifecycle: Lifecycle | None) -> list[Job]:
+    from ota.diagnose import environment, execution, hygiene, requirements
+
+    unsupported = execution.unsupported_contexts(scene)
+    needs = requirements.native_needs(scene, unsupported)
+    return [
+        partial(hygiene.hygiene_findings, scene),
+        partial(execution.lifecycle_findings, scene, "native", lifecycle),
+        _all(lambda: execution.platform_findings(scene, unsupported)),
+        _all(lambda: execution.path_refusals(scene)),
+        partial(execution.backend_findings, scene, "native"),
+        partial(environment.source_findings, scene),
+        partial(environment.variable_findings, scene),
+        partial(requirements.requirement_findings, scene, needs),
+        *(
+            partial(requirements.prerequisite_findings, scene, each)
+            for each in requirements.selected_prerequisites(scene)
+        ),
+        _all(lambda: execution.partial_findings(scene)),
+    ]
+
+
+def _the_rest(scene: Scene, observe: Observe | None) -> list[Job]:
+    from ota.diagnose.contract_facts import contract_findings
+    from ota.diagnose.requirements import selected_prerequisites
+
+    proven = {each.check.name for each in selected_prerequisites(scene)} - set(scene.readiness.checks)
+    return [
+        _all(lambda: contract_findings(scene)),
+        partial(_services, scene, observe),
+        *readiness_jobs(scene, without_checks(select_items(scene), proven)),
+    ]
+
+
+def _other_plane(scene: Scene, mode: Plane) -> list[Job]:
+    from ota.diagnose import environment, execution, hygiene
+    from ota.diagnose.contract_facts import contract_findings
+
+    unsupported = execution.unsupported_contexts(scene)
+    return [
+        partial(hygiene.hygiene_findings, scene),
+        _all(lambda: execution.platform_findings(scene, unsupported)),
+        partial(execution.backend_findings, scene, mode),
+        partial(environment.source_findings, scene),
+        _all(lambda: execution.plane_findings(scene, mode)),
+        _all(lambda: contract_findings(scene)),
+    ]
+
+
+def _services(scene: Scene, observe: Observe | None) -> tuple[Finding, ...]:
+    names = services_in_scope(scene)
+    return service_findings(scene, observe(scene, names) if observe is not None and names else None)
+
+
+def _all(findings: Callable[[], Iterable[Finding]]) -> Job:
+    return lambda: tuple(findings())
+
+
+def asked(jobs: Sequence[Job]) -> tuple[Finding, ...]:
+    """Every job's findings, in the order of the jobs."""
+    return every_finding(side_by_side(jobs))
+
+
+def concluded(scene: Scene, found: Sequence[Finding]) -> Diagnosis:
+    """Findings with order, groups and verdict."""
+    findings = in_order(found)
+    return Diagnosis(
+        findings=findings,
+        verdict=verdict_of(findings, is_agent_ready=is_agent_ready(scene)),
+        groups=grouped(findings),
+    )
+
+
+def is_agent_ready(scene: Scene) -> bool:
+    """Whether what the contract tells agents to begin with is theirs to run."""
+    agent = scene.contract.agent
+    if agent is None:
+        return True
+    named = [name for name in (agent.entrypoint, agent.default_task) if name is not None]
+    safe = AgentSafety(scene.contract).effective
+    return all(name in safe for name in named)

@@ -1,0 +1,391 @@
+"""Planes and backends: host support of contexts, engines, remote providers, and what is not looked into.
+
+A plane this build does not probe from inside is told as such; it never counts as ready, and no other
+plane is probed in its place.
+
+Source: doctor specification 5 (context host support), 7, 8; commands specification 4.1; decision D12.
+"""
+
+from collections.abc import Iterator
+
+from ota.contract.model.scalars import Lifecycle, Plane
+from ota.diagnose.scene import Scene
+from ota.errors import Evidence, Finding, Severity
+from ota.readiness.checks import CheckScene, ask_command
+from ota.requirements.probes import find_executable
+from ota.resolve.boundary import DEFAULT_ENGINES
+
+ENGINE_LIMIT_S = 5.0
+REMOTE_CLIS = {"daytona": "daytona", "ssh": "ssh", "tsh": "tsh", "kubectl": "kubectl"}
+_TARGET_EXAMPLES = {"ssh": "user@host", "tsh": "user@host", "kubectl": "pod/ota-dev"}
+_PATH_REFUSALS = (
+    "OTA_MODE_UNSUPPORTED",
+    "OTA_TASK_HOST_PLATFORM_UNSUPPORTED",
+    "OTA_POLICY_BACKEND_ENVIRONMENT_UNRESOLVED",
+    "OTA_CONTAINER_MODE_NOT_CONFIGURED",
+    "OTA_REMOTE_NOT_CONFIGURED",
+    "OTA_LIFECYCLE_UNDECLARED",
+    "OTA_REMOTE_SECRET_REFUSED",
+    "OTA_TARGET_UNRESOLVED",
+)
+"""What a plan refuses about the contract and this host, and not about one invocation."""
+
+
+# --- lifecycle -----------------------------------------------------------------------------------
+
+
+def lifecycle_findings(scene: Scene, mode: Plane, asked: Lifecycle | None) -> tuple[Finding, ...]:
+    """W21: an ephemeral lifecycle where it isolates nothing."""
+    execution = scene.planes.execution
+    declared = execution.lifecycle == "ephemeral"
+    if mode != "native" or not (declared or asked == "ephemeral"):
+        return ()
+    is_container = execution.preferred == "container"
+    if is_container and asked != "ephemeral":
+        code, summary = "OTA_LIFECYCLE_EPHEMERAL_BACKEND_ONLY", "Ephemeral lifecycle is execution-only"
+        why = "it applies to the containers of a run; this diagnosis looks at the host"
+        next_ = f"`{scene.rerun} --mode container` looks at the container plane"
+    else:
+        code = "OTA_LIFECYCLE_EPHEMERAL_ADVISORY"
+        summary = "Ephemeral lifecycle is advisory in native mode"
+        why = "native work runs in the checkout itself, and nothing of it is thrown away"
+        next_ = (
+            "drop `--lifecycle ephemeral`, or name a container plane"
+            if asked == "ephemeral"
+            else "declare `lifecycle` on a container context, or drop `execution.lifecycle`"
+        )
+    return (
+        Finding(
+            code=code,
+            severity="warn",
+            summary=summary,
+            why=why,
+            next=next_,
+            place=scene.loaded.place(("execution", "lifecycle")) if declared else None,
+            category="execution",
+        ),
+    )
+
+
+# --- contexts and this host ----------------------------------------------------------------------
+
+
+def unsupported_contexts(scene: Scene) -> frozenset[str]:
+    """Contexts whose `only_on` or `only_arch` this host does not meet."""
+    host = scene.host
+    return frozenset(
+        name
+        for name, context in scene.planes.contexts.items()
+        if (context.only_on is not None and host.os not in context.only_on)
+        or (context.only_arch is not None and host.arch not in context.only_arch)
+    )
+
+
+def platform_findings(scene: Scene, unsupported: frozenset[str]) -> Iterator[Finding]:
+    """Contexts of the path that this host cannot be: a blocker; other used contexts: a warning."""
+    selected = {task.context.name for task in scene.path} | {scene.planes.execution.default_context}
+    has_workflow = scene.selection.workflow is not None
+    used = selected if has_workflow else selected | _used_contexts(scene)
+    for name in sorted(unsupported):
+        if name not in used:
+            continue
+        context = scene.planes.contexts[name]
+        is_selected = name in selected or not scene.path
+        limits = [
+            f"`{key}: [{', '.join(allowed)}]`"
+            for key, allowed in (("only_on", context.only_on), ("only_arch", context.only_arch))
+            if allowed is not None
+        ]
+        hint = ""
+        if scene.host.os == "windows" and "linux" in (context.only_on or ()):
+            hint = " (WSL is a linux host)"
+        yield Finding(
+            code="OTA_CONTEXT_HOST_PLATFORM_UNSUPPORTED",
+            severity="error" if is_selected else "warn",
+            summary=f"Unsupported host platform for context: {name}",
+            why=f"it declares {' and '.join(limits)}; this host is {scene.host.os}/{scene.host.arch}",
+            next=f"work on a supported host{hint}, or give the path another context",
+            place=scene.loaded.place(("execution", "contexts", name)),
+            category="execution",
+            owner="host",
+            evidence=Evidence(
+                observed=f"{scene.host.os}/{scene.host.arch}",
+                expected=", ".join((*(context.only_on or ()), *(context.only_arch or ()))),
+                source="host",
+            ),
+        )
+
+
+def _used_contexts(scene: Scene) -> set[str | None]:
+    planes = scene.planes
+    tasks = scene.contract.tasks.values()
+    return {planes.context_name(task, plane) for task in tasks for plane in planes.planes_of(task)}
+
+
+def path_refusals(scene: Scene) -> Iterator[Finding]:
+    """Why a run of the path would be refused before anything starts."""
+    for task in scene.path:
+        yield from (finding for finding in task.refusals if finding.code in _PATH_REFUSALS)
+
+
+# --- backends ------------------------------------------------------------------------------------
+
+
+def backend_findings(scene: Scene, mode: Plane) -> tuple[Finding, ...]:
+    """Engines, remote CLIs and compose managers that the path, or the diagnosed plane, relies on."""
+    found: list[Finding] = []
+    for engines in _engines(scene, mode):
+        found += _engine(scene, engines)
+    found += _managers(scene)
+    found += _remotes(scene, mode)
+    return tuple(found)
+
+
+def _engines(scene: Scene, mode: Plane) -> list[tuple[str, ...]]:
+    """The candidate lists of the container planes that matter."""
+    planes = scene.planes
+    lists: dict[tuple[str, ...], None] = {}
+    for task in scene.path:
+        if task.context.container is not None:
+            lists[task.context.container.engines] = None
+    if mode == "container":
+        for name in container_contexts(scene):
+            settings = planes.context_of(name, "container").container
+            lists[(settings.engines if settings is not None else None) or DEFAULT_ENGINES] = None
+    default = planes.contexts.get(planes.execution.default_context or "")
+    is_preferred = planes.execution.preferred == "container" or (
+        default is not None and default.backend == "container"
+    )
+    if is_preferred and not lists:
+        context = default if default is not None else planes.root_context("container")
+        settings = context.container
+        lists[(settings.engines if settings is not None else None) or DEFAULT_ENGINES] = None
+    return list(lists)
+
+
+def container_contexts(scene: Scene) -> tuple[str | None, ...]:
+    """Declared container contexts, and None for a configured root shorthand."""
+    named = tuple(name for name, context in scene.planes.contexts.items() if context.backend == "container")
+    return named or ((None,) if scene.planes.has_shorthand("container") else ())
+
+
+def remote_contexts(scene: Scene) -> tuple[str | None, ...]:
+    """Declared remote contexts, and None for a configured root shorthand."""
+    named = tuple(name for name, context in scene.planes.contexts.items() if context.backend == "remote")
+    return named or ((None,) if scene.planes.has_shorthand("remote") else ())
+
+
+def _engine(scene: Scene, engines: tuple[str, ...]) -> tuple[Finding, ...]:
+    there = [engine for engine in engines if _is_there(scene, engine)]
+    if not there:
+        listed = ", ".join(engines)
+        return (
+            _host_finding(
+                "OTA_CONTAINER_BACKEND_CLI_MISSING",
+                f"Missing container execution backend CLI: {listed}",
+                f"none of {listed} is on the PATH",
+                f"install {engines[0]}, then rerun `{scene.rerun}`",
+                expected=listed,
+            ),
+        )
+    asked = CheckScene(
+        root=scene.loaded.root, env=scene.environ, run_id=scene.run_id, should_stop=scene.should_stop
+    )
+    said = ""
+    for engine in there:
+        code, output = ask_command((engine, "info"), asked, ENGINE_LIMIT_S)
+        if code == 0:
+            return ()
+        if not said:
+            how = f"did not answer within {ENGINE_LIMIT_S:g} s" if code is None else f"exited {code}"
+            lines = [line.strip() for line in output.splitlines() if line.strip()]
+            told = next((line for line in lines if "rror" in line), lines[-1] if lines else "")
+            said = f"`{engine} info` {how}" + (f": {told[:200]}" if told else "")
+    return (
+        _host_finding(
+            "OTA_CONTAINER_BACKEND_UNAVAILABLE",
+            f"Container execution backend unavailable: {there[0]}",
+            scene.masker.mask(said),
+            f"start {there[0]} until `{there[0]} info` succeeds, then rerun `{scene.rerun}`",
+            command=f"{there[0]} info",
+        ),
+    )
+
+
+def _managers(scene: Scene) -> Iterator[Finding]:
+    """The CLI of compose managers whose services count here."""
+    from ota.diagnose.services import services_in_scope
+
+    missing: dict[str, Severity] = {}
+    for name in services_in_scope(scene):
+        service = scene.contract.services[name]
+        manager = service.manager
+        if manager is None or manager.kind != "compose":
+            continue
+        engine: str = manager.engine or "docker"
+        spellings = [engine, f"{engine}-compose"]
+        if manager.engine is None:
+            spellings += ["podman", "podman-compose"]
+        if not any(_is_there(scene, each) for each in spellings):
+            is_blocking = service.required or missing.get(engine) == "error"
+            missing[engine] = "error" if is_blocking else "warn"
+    for engine, severity in missing.items():
+        yield _host_finding(
+            "OTA_BACKEND_CLI_MISSING",
+            f"Missing execution backend CLI: {engine}",
+            f"services are managed by compose, and no {engine} is on the PATH",
+            f"install {engine} with its compose plugin, then rerun `{scene.rerun}`",
+            severity=severity,
+            expected=engine,
+        )
+
+
+def _remotes(scene: Scene, mode: Plane) -> Iterator[Finding]:
+    planes = scene.planes
+    on_path = {task.context.name for task in scene.path if task.context.plane == "remote"}
+    for name in remote_contexts(scene):
+        settings = planes.context_of(name, "remote").remote
+        provider = settings.provider if settings is not None else None
+        if settings is None or provider is None:
+            continue
+        matters = mode == "remote" or planes.execution.preferred == "remote" or name in on_path
+        field = ("execution", "contexts", name, "remote") if name else ("execution", "backends", "remote")
+        if matters:
+            yield from _provider(scene, provider, field)
+        example = _TARGET_EXAMPLES.get(provider)
+        target = settings.target or ""
+        is_odd = not target.startswith("pod/") if provider == "kubectl" else "@" not in target
+        if example is not None and target and is_odd:
+            yield Finding(
+                code="OTA_REMOTE_TARGET_SUSPICIOUS",
+                severity="warn",
+                summary=f"Suspicious remote target for {provider}: {target}",
+                why=f"{provider} targets usually look like `{example}`",
+                next=f"write the target as `{example}`, or leave it when your {provider} knows it",
+                place=scene.loaded.place((*field, "target")),
+                category="remote",
+                evidence=Evidence(observed=target, expected=example, source="contract"),
+            )
+
+
+def _provider(scene: Scene, provider: str, field: tuple[str, ...]) -> Iterator[Finding]:
+    extension = scene.contract.extensions.get(provider)
+    if extension is not None and extension.kind == "backend_provider" and extension.api_version == 1:
+        return
+    if provider not in REMOTE_CLIS:
+        yield Finding(
+            code="OTA_REMOTE_BACKEND_PROVIDER_UNSUPPORTED",
+            summary=f"Unsupported remote execution backend provider: {provider}",
+            why=f"known are {', '.join(sorted(REMOTE_CLIS))}, and `backend_provider` extensions of version 1",
+            next=f"name a known provider, then rerun `{scene.rerun}`",
+            place=scene.loaded.place((*field, "provider")),
+            category="remote",
+            owner="remote_backend",
+        )
+    elif not _is_there(scene, REMOTE_CLIS[provider]):
+        cli = REMOTE_CLIS[provider]
+        yield _host_finding(
+            "OTA_BACKEND_CLI_MISSING",
+            f"Missing execution backend CLI: {cli}",
+            f"`{cli}` is not on the PATH, and the remote backend needs it",
+            f"install {cli}, then rerun `{scene.rerun}`",
+            expected=cli,
+        )
+
+
+def _is_there(scene: Scene, name: str) -> bool:
+    return find_executable(name, scene.environ, scene.loaded.root, host_os=scene.host.os) is not None
+
+
+def _host_finding(
+    code: str,
+    summary: str,
+    why: str,
+    next_: str,
+    *,
+    severity: Severity = "error",
+    expected: str = "",
+    command: str = "",
+) -> Finding:
+    return Finding(
+        code=code,
+        severity=severity,
+        summary=summary,
+        why=why,
+        next=next_,
+        category="execution",
+        owner="host",
+        evidence=Evidence(
+            observed="missing" if expected else "", expected=expected, source="host", command=command
+        ),
+    )
+
+
+# --- planes that are only partly seen --------------------------------------------------------------
+
+
+def partial_findings(scene: Scene) -> Iterator[Finding]:
+    """Native mode: what this look from the host cannot know about other planes."""
+    preferred = scene.planes.execution.preferred
+    for plane, contexts in (("container", container_contexts(scene)), ("remote", remote_contexts(scene))):
+        if not contexts and preferred != plane:
+            continue
+        named = ", ".join(f"`{name}`" for name in contexts if name is not None)
+        yield Finding(
+            code=f"OTA_{plane.upper()}_DOCTOR_PARTIAL",
+            severity="info",
+            summary=f"{plane.capitalize()} execution contexts are only partially evaluated in native mode",
+            why=f"what is on this host says nothing about {named or f'the {plane} plane'}",
+            next=f"`ota doctor --mode {plane}` and `ota execution plan --mode {plane}` look at that plane",
+            category="remote" if plane == "remote" else "execution",
+        )
+
+
+def plane_findings(scene: Scene, mode: Plane) -> Iterator[Finding]:
+    """Container or remote mode: is the plane configured, and what of it is not looked into."""
+    contexts = container_contexts(scene) if mode == "container" else remote_contexts(scene)
+    owner = "container_target" if mode == "container" else "remote_target"
+    if not contexts:
+        missing = "container.image" if mode == "container" else "remote.provider"
+        yield Finding(
+            code=f"OTA_{mode.upper()}_MODE_NOT_CONFIGURED",
+            summary=f"{mode.capitalize()} execution is not configured",
+            why=f"no context, and no root backend, declares `{missing}`",
+            next=f"declare a {mode} context under `execution.contexts`, or rerun `ota doctor --mode native`",
+            place=scene.loaded.place(("execution",)),
+            category="execution" if mode == "container" else "remote",
+        )
+        return
+    named = ", ".join(f"`{name}`" for name in contexts if name is not None) or f"the {mode} plane"
+    yield Finding(
+        code=f"OTA_{mode.upper()}_PLANE_NOT_EVALUATED",
+        summary=f"Requirements inside {named} are not evaluated",
+        why=f"this build does not look into {mode} planes, and what is on the host does not count there",
+        next=f"`ota execution plan --mode {mode}` shows that plane; "
+        "`ota doctor --mode native` looks at the host",
+        category="execution" if mode == "container" else "remote",
+        owner=owner,  # type: ignore[arg-type]  # one of the two words above
+    )
+    skipped = _host_bound(scene)
+    if skipped:
+        yield Finding(
+            code=f"OTA_{mode.upper()}_DOCTOR_HOST_SCOPE_NOTE",
+            severity="info",
+            summary=f"Host-bound readiness checks are not evaluated in {mode} mode",
+            why=f"left out: {', '.join(skipped)}",
+            next="`ota doctor --mode native` evaluates them",
+            category="execution" if mode == "container" else "remote",
+        )
+
+
+def _host_bound(scene: Scene) -> list[str]:
+    kinds = []
+    if scene.contract.env.vars:
+        kinds.append("environment variables")
+    if scene.contract.checks:
+        kinds.append("checks")
+    if scene.readiness.probes or scene.readiness.surfaces:
+        kinds.append("workflow probes and surfaces")
+    if any(service.healthcheck for service in scene.contract.services.values()):
+        kinds.append("service healthchecks")
+    return kinds
