@@ -14,6 +14,8 @@ from support.leaks import MARK, left_behind
 from support.project import Project
 from support.schemas import assert_schema as check_schema
 
+pytest_plugins = ["support.engines"]
+
 MakeProject = Callable[..., Project]
 
 

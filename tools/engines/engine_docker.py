@@ -30,6 +30,8 @@ def environment(home: Home, host: str) -> dict[str, str]:
     """A configuration folder of our own, so that contexts and credentials of the user play no part."""
     folder = home.path / "docker-config"
     folder.mkdir(exist_ok=True)
+    # Podman wants the file to exist as soon as the variable is set.
+    (folder / "config.json").write_text("{}\n")
     return {"DOCKER_HOST": host, "DOCKER_CONFIG": str(folder)}
 
 

@@ -1,0 +1,343 @@
+"""Real container engines for tests: the fixtures `docker`, `podman`, `engine` (both), `compose_project`.
+
+`engines up` (tools/engines) makes the engines and notes in its folder how to reach them; here that note is
+read, and for the time of a test its environment is set, so that `project(...).run(...)` talks to the same
+engines. Without engines a test is skipped and says so; where `CI` is set and `OTA_ENGINES=required`, it
+fails.
+
+Whatever is made through these fixtures carries the label `dev.ota.test=<token of this session>` and is
+removed when its test ends. When the session ends, both engines are asked whether anything of ours is left:
+things with that label or with `dev.ota.managed`, and compose projects of tests. Something left is an error
+of the last test.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HOME = Path(os.environ.get("OTA_ENGINES_HOME") or "/var/lib/ota-engines")
+TEST_LABEL = "dev.ota.test"
+MANAGED_LABEL = "dev.ota.managed"
+PROJECT_LABEL = "com.docker.compose.project"
+# Compose projects of tests begin like this, so that they are known by name whichever command made them.
+PROJECT_PREFIX = "otatest-"
+BUSYBOX = "ota-test/busybox"
+KV = "ota-test/kv"
+DEBIAN = "ota-test/debian"
+COMPOSE_COMMANDS = {
+    "docker compose": "docker",
+    "docker-compose": "docker",
+    "podman-compose": "podman",
+}
+_ADVICE = "start them with `./ota run engines:up`"
+
+
+class Engine:
+    """One container engine, asked through its command line as a user asks it."""
+
+    def __init__(self, name: str, environment: Mapping[str, str], token: str, *, is_own: bool) -> None:
+        self.name = name
+        self.environment = environment
+        self.token = token
+        self.is_own = is_own
+        """Nobody but tests uses it: podman always (its own storage), docker when `engines up` started it."""
+
+    def run(self, *args: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run `<engine> <args>` to its end."""
+        return run_command((self.name, *args), self.environment, check=check, timeout=timeout)
+
+    def start(self, image: str, *command: str, options: Sequence[str] = ()) -> str:
+        """Start a container that the test's end removes; its name."""
+        name = f"{PROJECT_PREFIX}{uuid.uuid4().hex[:12]}"
+        label = f"{TEST_LABEL}={self.token}"
+        self.run("run", "-d", "--init", "--name", name, "--label", label, *options, image, *command)
+        return name
+
+    def inspect(self, *names: str) -> list[dict[str, Any]]:
+        """What the engine says about containers, in one call."""
+        found = json.loads(self.run("container", "inspect", *names).stdout)
+        assert isinstance(found, list)
+        return found
+
+    def address(self, container: str, port: int) -> tuple[str, int]:
+        """Where a published container port answers on the host."""
+        line = self.run("port", container, f"{port}/tcp").stdout.splitlines()[0]
+        host, _, published = line.rpartition(":")
+        return host.strip("[]"), int(published)
+
+    def has_image(self, name: str) -> bool:
+        return self.run("image", "inspect", name, check=False).returncode == 0
+
+    def found(self, *filters: str) -> dict[str, list[str]]:
+        """Containers, volumes and networks with all these `label` or `label=value`."""
+        chosen = [word for each in filters for word in ("--filter", f"label={each}")]
+        names = {
+            "container": ("ls", "-a", "--format", "{{.Names}}"),
+            "volume": ("ls", "--format", "{{.Name}}"),
+            "network": ("ls", "--format", "{{.Name}}"),
+        }
+        return {kind: self.run(kind, *words, *chosen).stdout.split() for kind, words in names.items()}
+
+    def remove(self, things: Mapping[str, Sequence[str]]) -> None:
+        """Remove containers first, then what they used."""
+        for kind, options in (
+            ("container", ("rm", "-f", "-v")),
+            ("volume", ("rm", "-f")),
+            ("network", ("rm",)),
+        ):
+            if names := things.get(kind):
+                self.run(kind, *options, *names, check=False)
+
+    def ours(self) -> dict[str, set[str]]:
+        """Everything a test, or ota under test, may have made here."""
+        found: dict[str, set[str]] = {"container": set(), "volume": set(), "network": set()}
+        for label in (TEST_LABEL, MANAGED_LABEL, PROJECT_LABEL):
+            for kind, names in self.found(label).items():
+                # A compose project of somebody else is none of our business.
+                found[kind].update(
+                    name for name in names if label != PROJECT_LABEL or name.startswith(PROJECT_PREFIX)
+                )
+        return found
+
+
+class ComposeProject:
+    """A throw-away compose project in a folder, under a name of its own."""
+
+    def __init__(self, command: str, engine: Engine, folder: Path) -> None:
+        self.command = command
+        self.engine = engine
+        self.folder = folder
+        self.file = folder / "compose.yaml"
+        self.name = f"{PROJECT_PREFIX}{uuid.uuid4().hex[:12]}"
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        """Write the compose file; services get the label that marks things of tests."""
+        services = {
+            name: {**service, "labels": {**service.get("labels", {}), TEST_LABEL: self.engine.token}}
+            for name, service in document["services"].items()
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # JSON is YAML, and says no more than was meant.
+        self.file.write_text(json.dumps({**document, "services": services}, indent=1) + "\n")
+
+    def run(self, *args: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run the compose command on this project."""
+        argv = (*self.command.split(), "-f", str(self.file), "-p", self.name, *args)
+        return run_command(argv, self.engine.environment, check=check, timeout=timeout, cwd=self.folder)
+
+    def container(self, service: str) -> str:
+        """The name of a service's only container, running or not."""
+        names = self._found(f"com.docker.compose.service={service}")["container"]
+        assert len(names) == 1, f"containers of service {service}: {names}"
+        return names[0]
+
+    def state(self, service: str) -> str:
+        """`running`, `exited`, ... as the engine says."""
+        status = self.engine.inspect(self.container(service))[0]["State"]["Status"]
+        assert isinstance(status, str)
+        return status
+
+    def discard(self) -> None:
+        """Remove all of the project by its label, which works when its compose command no longer does."""
+        self.engine.remove(self._found())
+
+    def _found(self, *more: str) -> dict[str, list[str]]:
+        return self.engine.found(f"{PROJECT_LABEL}={self.name}", *more)
+
+
+MakeComposeProject = Callable[..., ComposeProject]
+
+
+def run_command(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    check: bool,
+    timeout: float,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        argv,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    if check and done.returncode != 0:
+        said = f"--- out ---\n{done.stdout}\n--- err ---\n{done.stderr}"
+        raise AssertionError(f"{' '.join(argv)} -> {done.returncode}\n{said}")
+    return done
+
+
+def wait_until(holds: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
+    """Return as soon as the condition holds; fail with `what` was awaited."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{timeout:g} s passed, still waiting for {what}")
+        time.sleep(0.05)
+
+
+def are_required() -> bool:
+    """Whether this run exists to run engine tests, so that a missing engine is a failure."""
+    return os.environ.get("OTA_ENGINES") == "required" and os.environ.get("CI", "") not in ("", "0", "false")
+
+
+def unavailable(why: str) -> None:
+    if are_required():
+        pytest.fail(f"{why}; {_ADVICE}", pytrace=False)
+    pytest.skip(f"{why}; {_ADVICE}")
+
+
+class Session:
+    """The engines of this test session, each asked for once."""
+
+    def __init__(self) -> None:
+        self.token = uuid.uuid4().hex
+        self._known: dict[str, Engine | str] = {}
+        self._before: dict[str, dict[str, set[str]]] = {}
+        self._lock: Any = None
+
+    def engine(self, name: str) -> Engine:
+        """The engine, or a skip (a failure where engines are required)."""
+        if name not in self._known:
+            self._known[name] = self._reach(name)
+        known = self._known[name]
+        if isinstance(known, str):
+            unavailable(known)
+        assert isinstance(known, Engine)
+        return known
+
+    def _reach(self, name: str) -> Engine | str:
+        try:
+            state = json.loads((HOME / "state.json").read_text())
+        except (OSError, ValueError):
+            return "no container engines are up"
+        environment = state.get("environment")
+        if not environment:
+            return "`engines up` did not get to its end"
+        if shutil.which(name) is None:
+            return f"{name} is not on PATH"
+        engine = Engine(name, environment, self.token, is_own=name == "podman" or state["docker"]["own"])
+        try:
+            done = engine.run("image", "inspect", BUSYBOX, check=False, timeout=20)
+        except subprocess.TimeoutExpired:
+            return f"{name} does not answer within 20 s"
+        if done.returncode != 0:
+            return f"{name} does not answer, or misses the test images: {done.stderr.strip()[-300:]}"
+        if self._lock is None:
+            # Shared by all sessions: while one holds it, `engines down` refuses.
+            self._lock = (HOME / "users.lock").open()
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self._before[name] = engine.ours()
+        return engine
+
+    def close(self) -> list[str]:
+        """What is left of ours, one line each; it is removed where nobody else can own it."""
+        left = []
+        for name, before in self._before.items():
+            engine = self._known[name]
+            assert isinstance(engine, Engine)
+            mine = engine.found(f"{TEST_LABEL}={self.token}")
+            after = engine.ours() if self._is_alone() else {kind: set(names) for kind, names in mine.items()}
+            new = {kind: sorted(names - before[kind]) for kind, names in after.items()}
+            left += [f"{name} {kind} {each}" for kind, names in new.items() for each in names]
+            engine.remove(new if engine.is_own else mine)
+        if self._lock is not None:
+            self._lock.close()
+        return left
+
+    def _is_alone(self) -> bool:
+        """Whether no other session uses the engines; if one does, what has no label of ours may be its."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+@pytest.fixture(scope="session")
+def engine_session() -> Iterator[Session]:
+    session = Session()
+    yield session
+    if left := session.close():
+        pytest.fail("left behind in the engines:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def _lend(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    for name, value in engine.environment.items():
+        monkeypatch.setenv(name, value)
+    before = engine.found(f"{TEST_LABEL}={engine.token}")
+    yield engine
+    after = engine.found(f"{TEST_LABEL}={engine.token}")
+    engine.remove(
+        {kind: [name for name in names if name not in before[kind]] for kind, names in after.items()}
+    )
+
+
+# Each leans on `no_process_left_behind`: containers are gone before that check looks for their processes.
+
+
+@pytest.fixture
+def docker(
+    engine_session: Session, no_process_left_behind: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
+    """Docker, with its environment set."""
+    yield from _lend(engine_session.engine("docker"), monkeypatch)
+
+
+@pytest.fixture
+def podman(
+    engine_session: Session, no_process_left_behind: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
+    """Podman, with its environment set."""
+    yield from _lend(engine_session.engine("podman"), monkeypatch)
+
+
+@pytest.fixture(params=["docker", "podman"])
+def engine(
+    request: pytest.FixtureRequest,
+    engine_session: Session,
+    no_process_left_behind: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Engine]:
+    """Each engine in turn."""
+    yield from _lend(engine_session.engine(request.param), monkeypatch)
+
+
+@pytest.fixture
+def compose_project(
+    engine_session: Session,
+    no_process_left_behind: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[MakeComposeProject]:
+    """Make a compose project: `compose_project("docker compose", {"services": ...}, folder=None)`."""
+    made: list[ComposeProject] = []
+
+    def make(command: str, document: Mapping[str, Any], *, folder: Path | None = None) -> ComposeProject:
+        engine = engine_session.engine(COMPOSE_COMMANDS[command])
+        for name, value in engine.environment.items():
+            monkeypatch.setenv(name, value)
+        asked = run_command((*command.split(), "--version"), engine.environment, check=False, timeout=30)
+        if asked.returncode != 0:
+            unavailable(f"`{command}` does not answer")
+        new = ComposeProject(command, engine, folder or tmp_path / f"compose-{len(made) + 1}")
+        made.append(new)
+        new.write(document)
+        return new
+
+    yield make
+    for each in made:
+        each.discard()
