@@ -13,6 +13,7 @@ from ota.cli.render.wrap import wrapped
 TAGLINE = "One contract says what a repository needs and how it runs; ota runs it and tells what it saw."
 WIDEST = 100
 _START_HERE = (
+    ("ota doctor", "is this repository ready here, and what is the next step?"),
     ("ota validate", "is the contract right?"),
     ("ota tasks --use", "what can be run, and what to type"),
     ("ota run <task> --dry-run", "what would happen"),
