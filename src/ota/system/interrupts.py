@@ -19,6 +19,7 @@ from msgspec import Struct
 STOP_SIGNALS: tuple[int, ...] = tuple(
     int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
+_installed: "list[Interrupts]" = []
 _RESIZE = getattr(signal, "SIGWINCH", None)
 
 
@@ -64,6 +65,7 @@ class Interrupts:
             os.close(write_end)
             return self
         self._read_end, self._write_end = read_end, write_end
+        _installed.append(self)
         for number in STOP_SIGNALS:
             # who started ota deaf to a signal (`nohup`, a background job of a script) meant it
             if signal.getsignal(number) != signal.SIG_IGN:
@@ -77,6 +79,7 @@ class Interrupts:
             # None: somebody in C installed it; Python cannot put that back
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
         if self._read_end >= 0:
+            _installed.remove(self)
             signal.set_wakeup_fd(self._previous_wakeup)
             os.close(self._read_end)
             os.close(self._write_end)
@@ -139,3 +142,8 @@ class Interrupts:
     def _wake_all(self, _number: int, _frame: FrameType | None) -> None:
         for waker in tuple(self._wakers):
             waker()
+
+
+def is_stop_requested() -> bool:
+    """Whether this process was asked to stop and is about to: nothing is worth a long wait any more."""
+    return any(each.epoch() > 0 for each in _installed)

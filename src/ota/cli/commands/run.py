@@ -3,8 +3,6 @@
 Source: commands specification 2; json-and-receipts 3.12, 3.13; decision D20.
 """
 
-import sys
-
 from ota.cli.flags import Arguments, usage_error
 from ota.cli.run_arguments import is_meant_as_path, is_path, read_inputs, trailing_word
 from ota.cli.session import Session
@@ -146,18 +144,19 @@ def _options(arguments: Arguments) -> RunOptions:
 
 def _display(arguments: Arguments, session: Session, plan: Plan):  # type: ignore[no-untyped-def]
     from ota.cli.render.run_live import LiveDisplay
+    from ota.system.sinks import OutputSink, TextSink
 
     is_live = _is_live(arguments)
     out = err = None
     if is_live:
-        err = sys.stderr.buffer
+        err = OutputSink(STDERR)
         # with --json standard output belongs to the one document
-        out = err if arguments.is_json else sys.stdout.buffer
+        out = err if arguments.is_json else OutputSink(STDOUT)
     is_parallel = _jobs(arguments) > 1
     return LiveDisplay(
         out=out,
         err=err,
-        told=session.err,
+        told=TextSink(err or OutputSink(STDERR), encoding=session.err.encoding),
         style=session.style_of(session.err),
         is_prefixed=is_parallel,
         shows_steps=not arguments.is_json and len(plan.steps) > 1 and not is_parallel,
@@ -233,6 +232,7 @@ def _print_text(
 ) -> None:
     from ota.cli.render import run_text
     from ota.evidence.summary import summary_rows
+    from ota.system.sinks import OutputSink, TextSink
 
     style = session.style_of(session.err)
     blocks: list[list[str]] = []
@@ -253,4 +253,6 @@ def _print_text(
         blocks.append(run_text.next_block(facts, style))
     gap = "\n" if style.is_concise else "\n\n"
     text = gap.join("\n".join(block) for block in blocks)
-    print(ran.masker.mask(text) if ran.masker else text, file=session.err)
+    shown = ran.masker.mask(text) if ran.masker else text
+    sink = OutputSink(STDERR, is_hurried=ran.ended.status == "interrupted")
+    TextSink(sink, encoding=session.err.encoding).write(f"{shown}\n")

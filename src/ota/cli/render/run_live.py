@@ -6,8 +6,7 @@ ota itself says goes to standard error.
 Source: runtime specification 10.7, 20.1; commands specification 1.6, 2.5; decision D20.
 """
 
-from contextlib import suppress
-from typing import BinaryIO, Literal, TextIO
+from typing import Literal
 
 from ota.cli.render.style import Style, Tone
 from ota.execute.events import (
@@ -16,10 +15,15 @@ from ota.execute.events import (
     Event,
     ReadinessExhausted,
     RunNote,
+    ServiceBegan,
+    ServiceEnded,
+    ServiceReady,
+    ServiceStarted,
     StepEnded,
     StepStarted,
     Waiting,
 )
+from ota.system.sinks import OutputSink, TextSink
 
 Stream = Literal["stdout", "stderr"]
 _LINE_LIMIT = 64 * 1024
@@ -32,9 +36,9 @@ class LiveDisplay:
     def __init__(
         self,
         *,
-        out: BinaryIO | None,
-        err: BinaryIO | None,
-        told: TextIO,
+        out: OutputSink | None,
+        err: OutputSink | None,
+        told: TextSink,
         style: Style,
         is_prefixed: bool,
         shows_steps: bool,
@@ -50,17 +54,15 @@ class LiveDisplay:
         self._partial: dict[tuple[str, Stream], bytes] = {}
         self._tones: dict[str, Tone] = {}
         self._is_mid_line = False
-        self._is_waiting_shown = False
 
     def output(self, step: str, task: str, stream: Stream, data: bytes) -> None:
         sink = self._sinks[stream]
         if sink is None:
             return
-        self._clear_waiting()
         if self._is_prefixed:
             self._write_lines(step, task, stream, data)
             return
-        self._write(sink, data)
+        sink.write(data)
         self._is_mid_line = not data.endswith(b"\n")
 
     def event(self, event: Event) -> None:
@@ -69,6 +71,16 @@ class LiveDisplay:
                 role = "" if relation == "requested" else f" ({relation} of {parent})"
                 self._say(self._style.paint(f"{'▸' if self._style.is_rich else '>'} {task}{role}", "strong"))
             case StepEnded(step=step):
+                self._flush_lines(step)
+            case ServiceBegan(step=step, required_by=task) if self._shows_banners:
+                self._say(
+                    self._style.paint(f"{'▸' if self._style.is_rich else '>'} {step} (for {task})", "strong")
+                )
+            case ServiceStarted(step=step, how="already_running") if self._shows_banners:
+                self._say(f"{step} is already running")
+            case ServiceReady(step=step, elapsed_ms=elapsed_ms) if self._shows_banners:
+                self._say(self._style.paint(f"{step} is ready ({elapsed_ms} ms)", "success"))
+            case ServiceEnded(step=step):
                 self._flush_lines(step)
             case EndpointPlanned(endpoints=endpoints) if self._shows_banners and endpoints:
                 icon = "🦦 " if self._style.is_rich else ""
@@ -90,16 +102,9 @@ class LiveDisplay:
                 pass
 
     def _say(self, text: str) -> None:
-        self._clear_waiting()
-        if self._is_mid_line:
-            self._told.write("\n")
-            self._is_mid_line = False
-        with suppress(OSError, ValueError):
-            self._told.write(f"{text}\n")
-            self._told.flush()
-
-    def _clear_waiting(self) -> None:
-        self._is_waiting_shown = False
+        opening = "\n" if self._is_mid_line else ""
+        self._is_mid_line = False
+        self._told.write(f"{opening}{text}\n")
 
     # -- lines of several tasks ------------------------------------------------------------------
 
@@ -124,14 +129,4 @@ class LiveDisplay:
         if sink is not None:
             tone = self._tones.setdefault(task, _PREFIX_TONES[len(self._tones) % len(_PREFIX_TONES)])
             prefix = self._style.paint(f"{task} | ", tone).encode()
-            self._write(sink, prefix + line + b"\n")
-
-    def _write(self, sink: BinaryIO, data: bytes) -> None:
-        """A reader that left does not stop the run."""
-        try:
-            sink.write(data)
-            sink.flush()
-        except OSError:
-            for name, known in self._sinks.items():
-                if known is sink:
-                    self._sinks[name] = None
+            sink.write(prefix + line + b"\n")
