@@ -107,6 +107,12 @@ def test_private_directories_are_for_their_owner_only(tmp_path: Path) -> None:
         assert stat.S_IMODE(private_directory(path).stat().st_mode) == 0o700
 
 
+def test_missing_parents_are_as_private_as_the_directory_itself(tmp_path: Path) -> None:
+    private_directory(tmp_path / "state" / "logs" / "run")
+    for path in (tmp_path / "state", tmp_path / "state" / "logs"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
 def test_reading_is_bounded_and_never_hangs(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"x" * 11)
     os.mkfifo(tmp_path / "pipe")

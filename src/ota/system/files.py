@@ -68,13 +68,16 @@ def refused(error: OSError, *, action: str, path: Path) -> HostError:
 
 
 def private_directory(path: Path) -> Path:
-    """Make `path` a directory only its owner may enter, with whatever is missing above it.
+    """Make `path` a directory only its owner may enter, like whatever is missing above it.
 
     Raises:
         HostError: it cannot be made, or something else is there.
     """
     try:
-        path.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        # `parents=True` would leave what it makes on the way open to everybody
+        for missing in reversed([each for each in path.parents if not each.exists()]):
+            missing.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+        path.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
         if stat.S_IMODE(path.stat().st_mode) != PRIVATE_DIRECTORY:
             _tighten(path)
     except OSError as error:
