@@ -75,7 +75,7 @@ class Session:
             return ""
         named = Path(given)
         folder = named.parent if named.name == CONTRACT_NAME else named
-        return "" if folder.resolve() == Path.cwd().resolve() else f" {quote(str(folder))}"
+        return "" if _is_here(folder) else f" {quote(str(folder))}"
 
     def selection(self) -> str:
         """The selected plane, lifecycle and workflow, for follow-up commands to repeat."""
@@ -96,17 +96,19 @@ class Session:
 
 
 def locate(path: str | None, file: str | None) -> Path:
-    """The contract file, absolute (commands specification 1.2).
+    """The contract file, absolute, its directory canonical (commands specification 1.2).
+
+    The file itself may be a link: the repository is where the link lies.
 
     Raises:
         ContractUnreadableError: nothing is there.
     """
     explicit = file or environ().get("OTA_FILE")
     if explicit:
-        return Path(explicit).absolute()
+        return _canonical(Path(explicit))
     if path is not None:
-        return _named(Path(path))
-    here = Path.cwd()
+        return _canonical(_named(Path(path)))
+    here = _here()
     for folder in (here, *here.parents):
         candidate = folder / CONTRACT_NAME
         if candidate.exists():
@@ -121,7 +123,7 @@ def _named(path: Path) -> Path:
     if path.is_dir():
         candidate = path / CONTRACT_NAME
         if candidate.exists():
-            return candidate.absolute()
+            return candidate
         raise _absent(
             f"{path} holds no {CONTRACT_NAME}",
             "name a directory with a contract, or write one: `version: 1`, `project: {name: ...}`",
@@ -131,7 +133,30 @@ def _named(path: Path) -> Path:
             f"contract path does not exist: {path}",
             "name an existing `ota.yaml` or its directory, or leave the path out to search upwards",
         )
-    return path.absolute()
+    return path
+
+
+def _here() -> Path:
+    """The current directory, which somebody may have deleted under this shell."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise _absent(
+            f"the current directory cannot be read: {error.strerror}",
+            "change to a directory that exists, or name a contract: `ota --file <path> <command>`",
+        ) from error
+
+
+def _is_here(folder: Path) -> bool:
+    try:
+        return folder.samefile(".")
+    except OSError:  # one of the two is gone
+        return False
+
+
+def _canonical(path: Path) -> Path:
+    """Without `..`: the root becomes `OTA_WORKSPACE`, and one repository has one name."""
+    return path.parent.resolve() / path.name
 
 
 def _absent(summary: str, next_: str) -> ContractUnreadableError:
