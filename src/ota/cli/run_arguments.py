@@ -2,16 +2,15 @@
 
 Order on the line: the task, an optional path, ota's flags, the inputs. Known flags after the
 task are ota's; any other token that begins with `-`, or a literal `--`, starts the inputs.
-What a token means may depend on what the task declares, so the reading is finished
-(`settle`) when the contract is known.
+What a token means may depend on what the task declares, so the inputs are read
+(`read_inputs`) when the contract is known.
 
 Source: commands specification 2.2.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ota.cli.flags import Arguments, Command, Reading, usage_error
@@ -59,13 +58,6 @@ def parse_run(command: Command, tokens: Sequence[str]) -> Arguments:
 
 def _is_switch(reading: Reading, name: str) -> bool:
     return reading.table[name].metavar is None
-
-
-class Settled(Struct, frozen=True, kw_only=True):
-    """Task, path and input values of a run, once the task's declaration is known."""
-
-    path: str | None
-    inputs: Mapping[str, str]
 
 
 def trailing_word(arguments: Arguments) -> str | None:
