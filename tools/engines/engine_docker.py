@@ -11,7 +11,7 @@ from engine_host import (
     Home,
     ask,
     end,
-    processes_naming,
+    helpers_of,
     started_at,
     wait_until,
 )
@@ -103,7 +103,7 @@ def stop(home: Home, noted: Mapping[str, Any] | None, environment: Mapping[str, 
         remove_all(environment, (), with_images=False)
         end(noted["pid"], noted["started"], STOP_LIMIT_S)
     # A daemon that was killed leaves containerd and its shims behind.
-    for pid, started in processes_naming(home.docker):
+    for pid, started in helpers_of(home.docker):
         end(pid, started, 5.0)
 
 

@@ -25,6 +25,8 @@ RUN_DOCKER = Path("/run/docker")
 ENGINE_RULE = re.compile(
     r"\bDOCKER\b|\bDOCKER-|NETAVARK|netavark|\bdocker0\b|\bbr-[0-9a-f]{12}\b|\bpodman\d+\b"
 )
+# As the kernel names them: at most 15 characters.
+HELPERS = ("containerd", "containerd-shim", "conmon", "runc", "dockerd")
 ENGINE_BRIDGE = re.compile(r"docker0|br-[0-9a-f]{12}|podman\d+")
 
 
@@ -160,13 +162,15 @@ def end(pid: int, started: int, limit_s: float) -> None:
             return
 
 
-def processes_naming(folder: Path) -> list[tuple[int, int]]:
-    """Living processes with an argument that is `folder` or below it, as an engine's helpers have."""
+def helpers_of(folder: Path) -> list[tuple[int, int]]:
+    """Living helpers of an engine with an argument that is `folder` or below it: their sockets are there."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
+            if (entry / "comm").read_text().strip() not in HELPERS:
+                continue
             arguments = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue

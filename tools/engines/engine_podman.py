@@ -10,7 +10,7 @@ import json
 import resource
 from collections.abc import Mapping
 
-from engine_host import EngineError, Home, ask, end, processes_naming
+from engine_host import EngineError, Home, ask, end, helpers_of
 
 SETTINGS = """\
 [containers]
@@ -75,7 +75,7 @@ def clear(home: Home, environment: Mapping[str, str]) -> None:
             ("network", "prune", "--force"),
         ):
             ask("podman", *words, environment=environment)
-    for pid, started in processes_naming(home.podman):
+    for pid, started in helpers_of(home.podman):
         end(pid, started, 5.0)
 
 
