@@ -169,8 +169,9 @@ def _report(session: "Session", arguments: Arguments, error: OtaError) -> None:
     command = arguments.command.name
     # advice on a contract that does not load anyway belongs to the command that checks contracts
     findings = error.findings if command == "validate" else errors_among(error.findings) or error.findings
-    text = failure_text(findings, session.style_of(session.err), follow=follow, command=command)
-    print(text, file=session.err)
+    style = session.style_of(session.err)
+    text = failure_text(findings, style, follow=follow, command=command)
+    print(style.tamed(text), file=session.err)
 
 
 def _bug(error: Exception) -> Finding:

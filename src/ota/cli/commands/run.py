@@ -253,6 +253,6 @@ def _print_text(
         blocks.append(run_text.next_block(facts, style))
     gap = "\n" if style.is_concise else "\n\n"
     text = gap.join("\n".join(block) for block in blocks)
-    shown = ran.masker.mask(text) if ran.masker else text
+    shown = style.tamed(ran.masker.mask(text) if ran.masker else text)
     sink = OutputSink(STDERR, is_hurried=ran.ended.status == "interrupted")
     TextSink(sink, encoding=session.err.encoding).write(f"{shown}\n")

@@ -46,4 +46,4 @@ def _print_text(loaded: Loaded, session: Session, arguments: Arguments) -> None:
     target = session.target(arguments.path)
     follow = [f"`ota tasks --use{target}`", f"`ota execution plan{target}`"]
     blocks.append("\n".join([style.label("Next"), *(f"{style.bullet} {line}" for line in follow)]))
-    print(("\n" if style.is_concise else "\n\n").join(blocks), file=session.out)
+    print(style.tamed(("\n" if style.is_concise else "\n\n").join(blocks)), file=session.out)

@@ -31,7 +31,8 @@ class Report:
 
     def item(self, name: str, note: str = "") -> None:
         """Start a block for one task, service, workflow."""
-        head = f"{self.style.item} {self.style.paint(name, 'strong')}"
+        one_line = name.replace("\n", "\\n")
+        head = f"{self.style.item} {self.style.paint(one_line, 'strong')}"
         self.block(f"{head} ({note})" if note else head)
 
     def row(self, label: str, value: object, *, indent: int = 2) -> None:
@@ -71,7 +72,7 @@ class Report:
     def text(self) -> str:
         """The whole report."""
         gap = "\n" if self.style.is_concise else "\n\n"
-        return gap.join("\n".join(block) for block in self._blocks)
+        return self.style.tamed(gap.join("\n".join(block) for block in self._blocks))
 
 
 def _text(value: object) -> str:

@@ -22,6 +22,17 @@ _CODES: dict[Tone, str] = {
 }
 
 
+_CONTROLS = {
+    number: f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+    for number in (
+        *(number for number in range(32) if chr(number) not in "\t\n"),
+        *range(0x7F, 0xA0),
+        *range(0x202A, 0x202F),  # these and the next reorder what a reader sees
+        *range(0x2066, 0x206A),
+    )
+}
+
+
 class Style:
     """The look of one output stream."""
 
@@ -56,6 +67,21 @@ class Style:
     def paint(self, text: str, tone: Tone) -> str:
         """The text in a colour, where there are colours."""
         return f"\x1b[{_CODES[tone]}m{text}\x1b[0m" if self.has_colour else text
+
+    def tamed(self, text: str) -> str:
+        """A finished report whose names and values cannot steer the terminal; our own colours stay.
+
+        A contract may be a stranger's, and its names are shown before anything of it was trusted.
+        """
+        if not self.has_colour:
+            return text.translate(_CONTROLS)
+        import re
+
+        ours = "|".join((*_CODES.values(), "0"))
+        pieces = re.split(rf"(\x1b\[(?:{ours})m)", text)
+        return "".join(
+            piece if index % 2 else piece.translate(_CONTROLS) for index, piece in enumerate(pieces)
+        )
 
     def header(self, command: str, target: str = "") -> str:
         """`🦦 VALIDATE ./ota.yaml`."""
