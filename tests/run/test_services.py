@@ -106,6 +106,7 @@ def test_an_exhausted_readiness_stops_the_service_and_names_the_broken_rung(proj
     text = repo.run("run", "web")
     assert text.code == 1
     assert "Service failed to start" in text.err
+    assert "40 attempts failed (40 attempts, interval 50ms, timeout 2s, start period 0ms)" in text.err
     assert "status 404" in text.err
     assert "content: broken" in text.err
     assert "the server has no such route" in text.err

@@ -313,7 +313,8 @@ class ServiceAttendant:
             ReadinessExhausted(step=self._step.id, attempts=outcome.attempts, last_results=last, ladder=rungs)
         )
         finding = not_ready_finding(outcome, subject=f"task `{self._step.task.name}`", fix=ladder.fix)
-        self._fail(finding, "readiness", rungs=rungs, why=last)
+        budget = f"{outcome.attempts} attempts failed ({outcome.timing.text})"
+        self._fail(finding, "readiness", rungs=rungs, why=(budget, *last))
 
     def _ladder(self, outcome: Exhausted) -> Ladder:
         assert self._resolved is not None
