@@ -379,12 +379,17 @@ class Workload:
             signal_group(self._child.pid, signal.SIGWINCH)
 
     def _follow_job_control(self) -> None:
-        """Ctrl+Z stops the child's group: stop with it, and bring it back when the shell continues ota."""
+        """Ctrl+Z stops the child's group: stop with it, and bring it back when the shell continues ota.
+
+        As the terminal would have done it: everybody in ota's group, `make` or a wrapper script
+        included, or they would wait and keep the terminal; and with no shell to come back to,
+        the kernel lets nobody stop.
+        """
         assert self._foreground is not None
         if self._leader_ended() or not _was_stopped(self._child.pid):
             return
         self._foreground.take_back()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        os.killpg(os.getpgrp(), signal.SIGTSTP)
         self._foreground.give_to(self._child.pid)
         signal_group(self._child.pid, signal.SIGCONT)
 
