@@ -138,7 +138,7 @@ def observe_command(pid: int) -> str:
 def observe_boot_id() -> str:
     """A name for this boot of this machine: pids and start times compare only within one. May be empty."""
     with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return ""
 
 

@@ -42,7 +42,7 @@ def run(arguments: Arguments, session: Session) -> int:
     if ran.ended.status != "blocked":
         loaded.remember()
     facts = fold(ran.events)
-    document = _receipt(facts, plan, loaded, ran)
+    document = _receipt(facts, plan, loaded, ran) if _shows_receipt(arguments) else {}
     archived = _archive(loaded, document) if arguments.has("--archive") else None
     if arguments.is_json:
         _print_json(arguments, session, facts, document, ran, loaded)
@@ -165,6 +165,11 @@ def _display(arguments: Arguments, session: Session, plan: Plan):  # type: ignor
 
 
 # --- what came of it -----------------------------------------------------------------------------
+
+
+def _shows_receipt(arguments: Arguments) -> bool:
+    """Whether anybody will read it: making one costs more than the summary of a short run."""
+    return arguments.is_json or arguments.has("--receipt") or arguments.has("--archive")
 
 
 def _receipt(facts: RunFacts, plan: Plan, loaded: Loaded, ran: Ran) -> dict[str, object]:

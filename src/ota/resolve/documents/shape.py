@@ -19,11 +19,13 @@ def compact(**values: Any) -> Document:
 
 def is_absent(value: Any) -> bool:
     """Whether a value has nothing to say; `False` and 0 have."""
-    return value is None or (isinstance(value, (str, tuple, list, Mapping)) and not value)
+    return value is None or (not value and isinstance(value, (str, tuple, list, Mapping)))
 
 
 def plain(value: Any) -> Any:
     """Tuples as lists, mappings sorted by key where users chose the names."""
+    if isinstance(value, (str, bool, int)):  # most values are: asking them whether they map costs more
+        return value
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
