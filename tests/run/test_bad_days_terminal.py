@@ -24,9 +24,13 @@ word = terminal.readline()
 print("isatty", [os.isatty(number) for number in (0, 1, 2)], "got", word, flush=True)
 """
 WAITS = """
-import signal, sys, time
+import os, signal, time
+signal.signal(signal.SIGCONT, lambda *_: is_here and print("continued", flush=True))
+is_here = False
+while os.tcgetpgrp(0) != os.getpgrp():
+    time.sleep(0.005)
+is_here = True
 print("waiting", flush=True)
-signal.signal(signal.SIGCONT, lambda *_: print("continued", flush=True))
 while True:
     time.sleep(0.05)
 """
