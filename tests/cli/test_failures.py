@@ -26,6 +26,7 @@ def line(command):
 
 
 def names(commands):
+    commands = tuple(commands)
     return {"argvalues": commands, "ids": [each.name for each in commands]}
 
 
@@ -51,7 +52,7 @@ def test_a_too_new_contract_is_one_failure_document(project, assert_schema, comm
     assert_schema(done.json, "validate")
 
 
-@pytest.mark.parametrize("command", **names(READERS))
+@pytest.mark.parametrize("command", **names(each for each in READERS if each.name != "doctor"))
 def test_a_missing_contract(project, command):
     done = project({}).run(*line(command), cwd=".")
     assert (done.code, done.out) == (1, "")

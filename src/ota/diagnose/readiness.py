@@ -163,18 +163,15 @@ def check_finding(
     scene: Scene, check: Check, result: CheckResult, severity: Severity, owner: str = ""
 ) -> Finding:
     """What a check that does not hold means."""
-    what = "Check"
-    code = "OTA_CHECK"
-    if check.kind == "file":
-        what, code = "File check", "OTA_FILE_CHECK"
-    elif check.probe is not None:
-        what = "Probe check"
+    what = "File check" if check.kind == "file" else "Probe check" if check.probe is not None else "Check"
     if result.is_unevaluable:
-        headline, code = f"{what} could not be evaluated: {check.name}", f"{code}_UNEVALUABLE"
+        headline, code = f"{what} could not be evaluated: {check.name}", "OTA_CHECK_UNEVALUABLE"
     elif result.is_timed_out:
-        headline, code = f"{what} timed out: {check.name}", f"{code}_TIMED_OUT"
+        headline = f"{what} timed out: {check.name}"
+        code = "OTA_FILE_CHECK_TIMED_OUT" if check.kind == "file" else "OTA_CHECK_TIMED_OUT"
     else:
-        headline, code = f"{what} failed: {check.name}", f"{code}_FAILED"
+        headline = f"{what} failed: {check.name}"
+        code = "OTA_FILE_CHECK_FAILED" if check.kind == "file" else "OTA_CHECK_FAILED"
     why = scene.masker.mask(result.why)
     index = next(i for i, each in enumerate(scene.contract.checks) if each is check)
     is_command = check.run is not None

@@ -18,19 +18,19 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "tooling-versions",
         "Tooling versions",
-        ("OTA_RUNTIME_", "OTA_TOOL_", "OTA_TOOLCHAIN_", "OTA_NATIVE_PREREQUISITE_"),
+        ("RUNTIME_", "TOOL_", "TOOLCHAIN_", "NATIVE_PREREQUISITE_"),
     ),
-    ("environment-values", "Environment values", ("OTA_ENV_",)),
+    ("environment-values", "Environment values", ("ENV_",)),
     (
         "execution-backend",
         "Execution backend",
-        ("OTA_BACKEND_", "OTA_CONTAINER_BACKEND_", "OTA_REMOTE_BACKEND_"),
+        ("BACKEND_", "CONTAINER_BACKEND_", "REMOTE_BACKEND_"),
     ),
-    ("service-health", "Service health", ("OTA_SERVICE_",)),
-    ("check-failures", "Check failures", ("OTA_CHECK_", "OTA_FILE_CHECK_", "OTA_WORKFLOW_")),
-    ("policy-surface", "Policy surface", ("OTA_POLICY_",)),
-    ("adapter-bootstrap", "Adapter bootstrap", ("OTA_ADAPTER_BOOTSTRAP_",)),
-    ("contract-drift", "Contract drift", ("OTA_CONTRACT_DRIFT",)),
+    ("service-health", "Service health", ("SERVICE_",)),
+    ("check-failures", "Check failures", ("CHECK_", "FILE_CHECK_", "WORKFLOW_")),
+    ("policy-surface", "Policy surface", ("POLICY_",)),
+    ("adapter-bootstrap", "Adapter bootstrap", ("ADAPTER_BOOTSTRAP_",)),
+    ("contract-drift", "Contract drift", ("CONTRACT_DRIFT",)),
 )
 
 
@@ -95,10 +95,11 @@ def grouped(findings: Sequence[Finding]) -> tuple[Group, ...]:
 
 def _kind(finding: Finding) -> tuple[str, str]:
     """The kind's key and title; without a title, findings share a group by their remedy."""
-    for key, title, prefixes in _KINDS:
-        if finding.code.startswith(prefixes):
+    condition = finding.code.removeprefix("OTA_")
+    for key, title, beginnings in _KINDS:
+        if condition.startswith(beginnings):
             return key, title
-    return finding.code.removeprefix("OTA_").lower().replace("_", "-"), ""
+    return condition.lower().replace("_", "-"), ""
 
 
 def planned(groups: Sequence[Group]) -> tuple[Group, ...]:
