@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from ota.errors import Finding, HostError
+from ota.system.files import PRIVATE_FILE
 from ota.system.host import environ
 from ota.system.process_table import RUN_MARKER, marker_of
 from ota.system.quick_spawn import quick_spawn
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import subprocess
 
 Stream = Literal["stdout", "stderr"]
-OutputMode = Literal["capture", "terminal", "inherit"]
+OutputMode = Literal["capture", "terminal", "inherit", "file"]
 StdinMode = Literal["inherit", "devnull"]
 
 _FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -36,11 +37,15 @@ class SpawnRequest(Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
-    run_id: str
-    """The run that owns the child; becomes its `OTA_RUN_MARKER`."""
+    run_id: str | None
+    """The run that owns the child; becomes its `OTA_RUN_MARKER`. None: what the child starts is meant
+    to outlive the run, so it carries no marker at all, not even that of an outer run."""
     output: OutputMode = "capture"
     """`capture`: pipes. `terminal`: pseudo-terminals, so that the child keeps its colours while
-    its output is read. `inherit`: the child has the real terminal and nothing is read."""
+    its output is read. `inherit`: the child has the real terminal and nothing is read. `file`: both
+    streams go to `output_file`, which whatever outlives the child may go on writing to."""
+    output_file: Path | None = None
+    """In mode `file`: emptied, then appended to."""
     terminal_streams: tuple[Stream, ...] = ("stdout", "stderr")
     """In mode `terminal`: which streams are pseudo-terminals; the others are pipes."""
     stdin: StdinMode = "devnull"
@@ -105,7 +110,7 @@ def start_child(request: SpawnRequest) -> tuple[Child, tuple[Channel, ...]]:
     """
     channels: list[Channel] = []
     try:
-        if request.output != "inherit":
+        if request.output not in ("inherit", "file"):
             channels.extend(
                 Channel(stream, is_terminal=_is_terminal(request, stream)) for stream in ("stdout", "stderr")
             )
@@ -121,6 +126,9 @@ def start_child(request: SpawnRequest) -> tuple[Child, tuple[Channel, ...]]:
 
 def _start(request: SpawnRequest, channels: list[Channel]) -> Child:
     output, errors = (channels[0].write_end, channels[1].write_end) if channels else (1, 2)
+    kept = _open_output_file(request.output_file) if request.output == "file" else -1
+    if kept >= 0:
+        output = errors = kept
     null = -1 if request.stdin == "inherit" else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     streams = (0 if null < 0 else null, output, errors)
     is_own_session = request.output != "inherit"
@@ -136,8 +144,15 @@ def _start(request: SpawnRequest, channels: list[Channel]) -> Child:
         )
         return Child(pid) if pid is not None else _start_with_subprocess(request, environment, streams)
     finally:
-        if null >= 0:
-            os.close(null)
+        for descriptor in (null, kept):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _open_output_file(path: Path | None) -> int:
+    assert path is not None, "mode `file` names a file"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+    return os.open(path, flags, PRIVATE_FILE)
 
 
 def _executable(request: SpawnRequest) -> str | None:
@@ -173,6 +188,8 @@ def _is_terminal(request: SpawnRequest, stream: Stream) -> bool:
 
 
 def _child_environment(request: SpawnRequest) -> dict[str, str]:
+    if request.run_id is None:
+        return {name: value for name, value in request.env.items() if name != RUN_MARKER}
     inherited = {name: value for name, value in environ().items() if name == RUN_MARKER}
     return {**request.env, RUN_MARKER: marker_of(request.run_id, inherited)}
 

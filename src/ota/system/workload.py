@@ -85,12 +85,15 @@ class Workload:
         *,
         interrupts: Interrupts | None = None,
         grace_s: float = GRACE_S,
+        ends_session: bool = True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Start it.
 
         `interrupts` wakes the loop when it runs in the main thread. `grace_s` is what the rest
-        of the session gets between TERM and KILL.
+        of the session gets between TERM and KILL. Without `ends_session` a leader that ended by
+        itself may leave others behind, as commands do that start a service; a workload that is
+        told to stop is ended with its whole session all the same.
 
         Raises:
             SpawnError: nothing was started.
@@ -98,6 +101,7 @@ class Workload:
         self._request = request
         self._interrupts = interrupts
         self._grace_s = grace_s
+        self._ends_session = ends_session
         self._clock = clock
         self._stage: Stage = "running"
         self._stage_deadline_s = 0.0
@@ -233,6 +237,9 @@ class Workload:
 
     def _let_settle(self, now_s: float, end_deadline_s: float) -> None:
         """A member that is just ending has closed its outputs before it is gone: it was not left behind."""
+        if not self._ends_session and self._stopped_by is None:
+            self._enter("over", now_s)
+            return
         self._end_deadline_s = end_deadline_s
         self._enter("settling", min(end_deadline_s, now_s + SETTLE_S))
 
