@@ -26,6 +26,7 @@ from ota.contract.model.scalars import (
 from ota.contract.planes import LifecycleSource, PlaneSource
 from ota.env.layers import EnvLayers
 from ota.errors import Finding
+from ota.resolve.service_plan import ServicePlan
 
 Relation = Literal[
     "requested", "depends_on", "aggregate_member", "after_success", "after_failure", "after_always"
@@ -301,6 +302,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     steps: Mapping[str, StepPlan]
     requested: str
     """Step id of the requested task."""
+    services: tuple[ServicePlan, ...] = ()
+    """What the tasks require, with all they depend on, in starting order."""
     workflow: str | None = None
     skipped_dependencies: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ Source: contract specification 11.4, 15.12; runtime specification 1.3 to 1.7; co
 2.1 to 2.4.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -30,6 +30,7 @@ from ota.resolve.listening import host_port_refusals, plan_runtime
 from ota.resolve.plan import Plan, Relation, Request, StepPlan, TaskPlan
 from ota.resolve.requirement_sets import is_scoped, requirement_set
 from ota.resolve.scope import Scope, Selection, TaskScope, select_workflow, workflow_tasks
+from ota.resolve.service_plan import ServicePlan
 from ota.resolve.targets import input_values, plan_targets, target_refusals
 from ota.system.host import HostFacts
 
@@ -63,11 +64,21 @@ def plan_run(loaded: Loaded, request: Request, host: HostFacts) -> Plan:
         contract_shown=loaded.shown,
         steps=steps,
         requested=requested,
+        services=_services(scope, steps.values()),
         workflow=scope.selection.name,
         skipped_dependencies=walk.skipped,
         secrets=tuple(name for name, var in loaded.contract.env.vars.items() if var.secret),
         warnings=loaded.warnings,
     )
+
+
+def _services(scope: Scope, steps: Iterable[StepPlan]) -> tuple[ServicePlan, ...]:
+    names = dict.fromkeys(name for step in steps for name in step.task.requires_services)
+    if not names:
+        return ()
+    from ota.resolve.services import plan_services  # paid only by plans that require services
+
+    return plan_services(scope, names)
 
 
 def _belongs(scope: Scope, selection: Selection) -> bool:

@@ -1,0 +1,123 @@
+"""What is decided about declared services: who controls one, and how ota learns that it is ready.
+
+Records only. `ota.resolve.services` makes them from a contract; `ota.services` carries them out.
+
+Source: contract specification 12; runtime specification 13.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from ota.contract.model.scalars import HttpMethod, Plane
+from ota.contract.model.services import ManagerCommand
+
+
+class ComposeControl(Struct, frozen=True, kw_only=True):
+    """A service of a Compose project."""
+
+    project: str
+    service: str
+    engine: Literal["docker", "podman"]
+    files: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+
+
+class HostControl(Struct, frozen=True, kw_only=True):
+    """Commands of this machine, without a shell."""
+
+    start: ManagerCommand | None = None
+
+
+class LegacyControl(Struct, frozen=True, kw_only=True):
+    """Shell commands of this machine."""
+
+    start: str | None = None
+
+
+class UnitControl(Struct, frozen=True, kw_only=True):
+    """A unit of the machine's own service manager (D10: planned, not carried out)."""
+
+    unit: str
+
+
+class ProducerControl(Struct, frozen=True, kw_only=True):
+    """Another repository starts it."""
+
+    repo: str
+    task: str
+
+
+class NoControl(Struct, frozen=True, kw_only=True):
+    """Nobody ota could ask: it is only reached."""
+
+
+ControlPlan = ComposeControl | HostControl | LegacyControl | UnitControl | ProducerControl | NoControl
+
+
+class EndpointReadiness(Struct, frozen=True, kw_only=True):
+    """A request to the endpoint that belongs to the context it is made from."""
+
+    kind: Literal["http", "tcp"]
+    address: str
+    port: int
+    context: str
+    plane: Plane
+    method: HttpMethod = "GET"
+    path: str = "/"
+    headers: Mapping[str, str] = {}
+    statuses: tuple[int, ...] = ()
+    """Accepted ones; empty: 200 to 399."""
+    body_contains: str | None = None
+
+
+class CommandReadiness(Struct, frozen=True, kw_only=True):
+    """A shell command that ends with 0 when the service is ready."""
+
+    run: str
+    context: str | None = None
+    """None: a legacy healthcheck, which belongs to the host."""
+    plane: Plane = "native"
+    is_in_service: bool = False
+    """Asked inside the compose service's own container."""
+
+
+class HealthReadiness(Struct, frozen=True, kw_only=True):
+    """What the engine says about the health of the compose container."""
+
+
+class UnitReadiness(Struct, frozen=True, kw_only=True):
+    """What the machine's service manager says."""
+
+
+ReadinessForm = EndpointReadiness | CommandReadiness | HealthReadiness | UnitReadiness
+
+
+class ServicePlan(Struct, frozen=True, kw_only=True):
+    """One service, fully decided."""
+
+    name: str
+    control: ControlPlan
+    readiness: ReadinessForm | None = None
+    """None: nothing says when it is ready."""
+    is_required: bool = False
+    depends_on: tuple[str, ...] = ()
+    interval_ms: int = 500
+    retries: int = 120
+    timeout_ms: int = 2000
+    start_period_ms: int = 0
+
+    @property
+    def can_start(self) -> bool:
+        """Whether the contract says how."""
+        match self.control:
+            case ComposeControl():
+                return True
+            case HostControl(start=start):
+                return start is not None
+            case LegacyControl(start=start):
+                return start is not None
+            case _:
+                return False
