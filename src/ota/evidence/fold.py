@@ -25,6 +25,10 @@ from ota.execute.events import (
     RunEnded,
     RunNote,
     RunStarted,
+    ServiceBegan,
+    ServiceEnded,
+    ServiceReady,
+    ServiceStarted,
     StepEnded,
     StepNote,
     StepStarted,
@@ -62,6 +66,38 @@ class StepFacts(Struct, kw_only=True):
         return self.exhausted.ladder if self.exhausted is not None else ()
 
 
+class ServiceFacts(Struct, kw_only=True):
+    """One service as it was brought up."""
+
+    began: ServiceBegan
+    started: ServiceStarted | None = None
+    ready: ServiceReady | None = None
+    ended: ServiceEnded | None = None
+    warnings: list[str] = []
+
+    @property
+    def status(self) -> str:
+        """Interrupted, when nobody lived to see its end."""
+        return self.ended.status if self.ended is not None else "INTERRUPTED"
+
+    @property
+    def story(self) -> tuple[str, ...]:
+        """What happened to it, in words."""
+        told = []
+        match self.started:
+            case ServiceStarted(how="started", detail=detail):
+                told.append(f"started with `{detail}`, keeps running")
+            case ServiceStarted(how="already_running", detail=detail):
+                told.append("already running, not started" + (f" ({detail})" if detail else ""))
+            case ServiceStarted():
+                told.append("nothing declared that starts it")
+            case None:
+                pass
+        if self.ready is not None:
+            told.append(f"ready after {self.ready.elapsed_ms} ms")
+        return (*told, *self.warnings)
+
+
 class RunFacts(Struct, kw_only=True):
     """One run as it happened."""
 
@@ -76,6 +112,8 @@ class RunFacts(Struct, kw_only=True):
     footprint: Footprint | None
     requirements: dict[str, RequirementsProbed]
     """By step, also of steps whose body never began."""
+    services: list[ServiceFacts]
+    """In the order in which they began; their steps are numbered together with those of tasks."""
 
     def step(self, step_id: str) -> StepFacts | None:
         """The step of that id, when it began."""
@@ -90,12 +128,14 @@ class RunFacts(Struct, kw_only=True):
     def warning_count(self) -> int:
         """Everything told as a warning."""
         of_steps = sum(len(step.warnings) for step in self.steps)
+        of_steps += sum(len(service.warnings) for service in self.services)
         return len(self.warnings) + of_steps + (1 if self.log_failure is not None else 0)
 
 
 def fold(events: Iterable[Event]) -> RunFacts:
     """Every event in its place. The stream holds one run, complete."""
     steps: dict[str, StepFacts] = {}
+    services: dict[str, ServiceFacts] = {}
     requirements: dict[str, RequirementsProbed] = {}
     facts: dict[str, object] = {}
     notes: list[str] = []
@@ -118,6 +158,10 @@ def fold(events: Iterable[Event]) -> RunFacts:
                 requirements[event.step] = event
             case StepStarted():
                 steps[event.step] = StepFacts(started=event)
+            case ServiceBegan():
+                services[event.step] = ServiceFacts(began=event)
+            case _ if getattr(event, "step", "") in services:
+                _fold_service(services[getattr(event, "step", "")], event)
             case _:
                 _fold_step(steps, event)
     for name, probed in requirements.items():
@@ -133,7 +177,22 @@ def fold(events: Iterable[Event]) -> RunFacts:
         log_failure=facts.get("log_failure"),  # type: ignore[arg-type]
         footprint=facts.get("footprint"),  # type: ignore[arg-type]
         requirements=requirements,
+        services=list(services.values()),
     )
+
+
+def _fold_service(service: ServiceFacts, event: Event) -> None:
+    match event:
+        case ServiceStarted():
+            service.started = event
+        case ServiceReady():
+            service.ready = event
+        case ServiceEnded():
+            service.ended = event
+        case StepNote(text=text):
+            service.warnings.append(text)
+        case _:
+            pass
 
 
 def _fold_step(steps: dict[str, StepFacts], event: Event) -> None:

@@ -4,7 +4,7 @@ Source: json-and-receipts specification 4; decision D22.
 """
 
 from ota.contract.load import Loaded
-from ota.evidence.fold import RunFacts, StepFacts
+from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
 from ota.execute.events import Endpoint, EnvValue, LadderRung
 from ota.resolve.plan import Plan, StepPlan, TargetPlan
 
@@ -51,7 +51,7 @@ def receipt_of(facts: RunFacts, plan: Plan, loaded: Loaded, identity: Document) 
             if step.body is not None and step.body.is_service
         },
         "dependency_steps": [_planned(step) for step in plan.steps.values() if step.relation == "depends_on"],
-        "steps": [_step(step, plan.steps[step.started.step], facts) for step in facts.steps],
+        "steps": _steps(facts, plan),
         "status": ended.status,
         "failed_task": ended.failure.task if ended.failure is not None else None,
         "failed_dependency": ended.failed_dependency,
@@ -123,6 +123,40 @@ def _host(endpoint: Endpoint) -> Document:
     if endpoint.url is not None:
         host["url"] = endpoint.url
     return host
+
+
+def _steps(facts: RunFacts, plan: Plan) -> list[Document]:
+    """Steps of tasks and services, as they began."""
+    found = [(step.started.order, _step(step, plan.steps[step.started.step], facts)) for step in facts.steps]
+    found += [(service.began.order, _service(service)) for service in facts.services]
+    return [document for _, document in sorted(found, key=lambda each: each[0])]
+
+
+def _service(service: ServiceFacts) -> Document:
+    began, ended, ready = service.began, service.ended, service.ready
+    attempts: Document = (
+        {"is_gate": True, "attempts": ready.attempts, "elapsed_ms": ready.elapsed_ms}
+        if ready is not None
+        else {}
+    )
+    last = list(ended.last_results) if ended is not None else []
+    return without_absent(
+        {
+            "order": began.order,
+            "label": f"service {began.service}",
+            "stage_family": "setup",
+            "status": service.status,
+            "execution_parent": began.required_by,
+            "detail": "; ".join((f"required by `{began.required_by}`", *service.story)),
+            "exit_code": ended.exit_code if ended is not None else None,
+            "readiness": attempts or ({"is_gate": True, "last_results": last} if last else {}),
+            "started_at": began.at,
+            "finished_at": ended.at if ended is not None else None,
+            "duration_ms": round((ended.monotonic_s - began.monotonic_s) * 1000)
+            if ended is not None
+            else None,
+        }
+    )
 
 
 def _step(step: StepFacts, planned: StepPlan, facts: RunFacts) -> Document:
@@ -272,7 +306,7 @@ def _summary(facts: RunFacts) -> Document:
         "error_count": failures,
         "warn_count": facts.warning_count,
         "info_count": 0,
-        "step_count": len(facts.steps),
+        "step_count": len(facts.steps) + len(facts.services),
     }
 
 

@@ -5,7 +5,7 @@ Source: commands specification 2.10.
 
 from ota.contract.grammar import format_memory
 from ota.contract.load import Loaded
-from ota.evidence.fold import RunFacts, StepFacts
+from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
 from ota.resolve.plan import Plan
 
 Row = tuple[str, str]
@@ -40,6 +40,7 @@ def summary_rows(facts: RunFacts, plan: Plan, loaded: Loaded) -> list[Row]:
         rows += _endpoint_rows(facts, step)
     rows += _target_rows(plan)
     rows += _fulfillment_rows(facts, plan)
+    rows += [("Service", _service_row(service)) for service in facts.services]
     if facts.logs is not None:
         rows.append(("Logs", facts.logs.dir))
     rows += [("Note", note) for note in _notes(facts, plan)]
@@ -87,6 +88,16 @@ def _fulfillment_rows(facts: RunFacts, plan: Plan) -> list[Row]:
     return rows
 
 
+def _service_row(service: ServiceFacts) -> str:
+    words = {"READY": "ready", "WARN": "started, not verified"}.get(service.status, service.status.lower())
+    return "; ".join((f"{service.began.service}: {words}", *_without_warnings(service)))
+
+
+def _without_warnings(service: ServiceFacts) -> tuple[str, ...]:
+    """Warnings have rows of their own."""
+    return service.story[: len(service.story) - len(service.warnings)]
+
+
 def _notes(facts: RunFacts, plan: Plan) -> list[str]:
     notes = ["host environment"] if plan.requested_step.task.context.plane == "native" else []
     notes += facts.notes
@@ -108,6 +119,8 @@ def _warnings(facts: RunFacts) -> list[str]:
     warnings = list(facts.warnings)
     for step in facts.steps:
         warnings += step.warnings
+    for service in facts.services:
+        warnings += service.warnings
     if facts.log_failure is not None:
         warnings.append(f"log capture failed: {facts.log_failure}")
     if facts.footprint is not None:

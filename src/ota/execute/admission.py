@@ -19,15 +19,73 @@ from ota.resolve.plan import (
     PrepareBody,
     TaskPlan,
 )
+from ota.resolve.service_plan import (
+    CommandReadiness,
+    EndpointReadiness,
+    ProducerControl,
+    ServicePlan,
+    UnitControl,
+)
 
 
 def refusals(plan: Plan) -> tuple[Finding, ...]:
     """Everything that keeps this plan from starting, in execution order, each once."""
     found: dict[tuple[str, str], Finding] = {}
     for step in plan.steps.values():
-        for finding in (*step.task.refusals, *_not_executable(step.task)):
+        services = closure_of(plan, step.task)
+        for finding in (
+            *step.task.refusals,
+            *_not_executable(step.task),
+            *_not_startable(step.task, services),
+        ):
             found.setdefault((finding.code, finding.summary), finding)
     return tuple(found.values())
+
+
+def closure_of(plan: Plan, task: TaskPlan) -> tuple[ServicePlan, ...]:
+    """The services a task requires and all they depend on, in starting order."""
+    if not task.requires_services:
+        return ()
+    from ota.resolve.services import closure  # paid only by tasks that require services
+
+    return closure(plan.services, task.requires_services)
+
+
+def _not_startable(task: TaskPlan, services: tuple[ServicePlan, ...]) -> Iterator[Finding]:
+    """Services that this build cannot bring up, or cannot ask from where the contract says."""
+    for service in services:
+        needed = f"service `{service.name}`, required by task `{task.name}`,"
+        match service.control:
+            case UnitControl(unit=unit):
+                yield _service_refused(
+                    "OTA_SERVICE_MANAGER_UNSUPPORTED",
+                    f"{needed} is the systemd unit `{unit}`",
+                    "this build starts services through `compose` and through `start` commands of the host",
+                    f"declare `services.{service.name}.manager.start` with the command that starts the unit",
+                )
+            case ProducerControl(repo=repo, task=producer):
+                yield _service_refused(
+                    "OTA_SERVICE_PRODUCER_NOT_EXECUTABLE",
+                    f"{needed} is produced by task `{producer}` of repository `{repo}`",
+                    "this build does not start tasks of other repositories",
+                    f"start it there with `ota run {producer}`, and declare an endpoint and readiness here",
+                )
+            case _:
+                yield from _not_askable(needed, service)
+
+
+def _not_askable(needed: str, service: ServicePlan) -> Iterator[Finding]:
+    readiness = service.readiness
+    if isinstance(readiness, EndpointReadiness | CommandReadiness) and readiness.plane != "native":
+        yield _service_refused(
+            "OTA_SERVICE_READINESS_CONTEXT_UNEXECUTABLE",
+            f"{needed} is asked for readiness from context `{readiness.context}`, "
+            f"where this build cannot execute",
+            f"context `{readiness.context}` is a {readiness.plane} context, and asking from anywhere else "
+            "would prove something else; the service itself was not looked at",
+            f"repair execution context `{readiness.context}`, or move "
+            f"`services.{service.name}.readiness.from` to a native context that has an endpoint",
+        )
 
 
 def _not_executable(task: TaskPlan) -> Iterator[Finding]:
@@ -42,14 +100,6 @@ def _not_executable(task: TaskPlan) -> Iterator[Finding]:
             f"under `tasks.{task.name}.execution.modes` and use `--native`",
         )
         return
-    if task.requires_services:
-        names = ", ".join(f"`{name}`" for name in task.requires_services)
-        yield _refused(
-            "OTA_SERVICES_NOT_EXECUTABLE",
-            f"task `{task.name}` requires {names}",
-            "this build does not start services yet, and a task must not run without what it requires",
-            f"start the service yourself and remove it from `tasks.{task.name}.requires_services`",
-        )
     match task.body:
         case ComposeTaskBody() | ComposeLaunchBody() | ContainerLaunchBody():
             yield _refused(
@@ -93,6 +143,18 @@ def _action_refusal(task: TaskPlan, action: Action | Prepare) -> Iterator[Findin
             unsupported.why,
             unsupported.next,
         )
+
+
+def _service_refused(code: str, summary: str, why: str, next_: str) -> Finding:
+    return Finding(
+        code=code,
+        summary=summary,
+        why=why,
+        next=next_,
+        category="service",
+        owner="repo_contract",
+        title="Service cannot be brought up by this build",
+    )
 
 
 def _refused(code: str, summary: str, why: str, next_: str) -> Finding:

@@ -19,6 +19,8 @@ from ota.resolve.plan import Relation, bracketed
 
 RunStatus = Literal["success", "failed", "interrupted", "blocked", "skipped"]
 StepStatus = Literal["READY", "FAILED", "INTERRUPTED", "SKIPPED", "BLOCKED"]
+ServiceStatus = Literal["READY", "WARN", "SERVICE START FAILED", "NOT READY", "INTERRUPTED", "BLOCKED"]
+ServiceHow = Literal["started", "already_running", "not_managed"]
 FailureOrigin = Literal[
     "task",
     "dependency",
@@ -31,6 +33,8 @@ FailureOrigin = Literal[
     "admission",
     "host_publication",
     "cleanup",
+    "service_start",
+    "service_readiness",
 ]
 
 
@@ -220,6 +224,47 @@ class StepEnded(Struct, frozen=True, kw_only=True):
     """Whether the body started."""
 
 
+class ServiceBegan(Struct, frozen=True, kw_only=True):
+    """A required service is being looked at: neither started nor reached yet."""
+
+    step: str
+    """`service <name>`: a step of its own, not one of a task."""
+    order: int
+    service: str
+    required_by: str
+    """The task that asked first."""
+    at: str
+    monotonic_s: float
+
+
+class ServiceStarted(Struct, frozen=True, kw_only=True):
+    """Its start command ended well, or there was nothing to start. Whether it is ready is not known."""
+
+    step: str
+    how: ServiceHow
+    detail: str
+    """The start command, or who answers already."""
+
+
+class ServiceReady(Struct, frozen=True, kw_only=True):
+    """Its declared readiness was seen to hold."""
+
+    step: str
+    attempts: int
+    elapsed_ms: int
+
+
+class ServiceEnded(Struct, frozen=True, kw_only=True):
+    """Ota is done with it. It runs on: ota never stops a service by itself."""
+
+    step: str
+    status: ServiceStatus
+    exit_code: int | None
+    at: str
+    monotonic_s: float
+    last_results: tuple[str, ...] = ()
+
+
 class Footprint(Struct, frozen=True, kw_only=True):
     """What still carries the run's marker after the run: checked, not assumed."""
 
@@ -251,6 +296,10 @@ Event = (
     | ReadinessExhausted
     | RequirementsProbed
     | StepEnded
+    | ServiceBegan
+    | ServiceStarted
+    | ServiceReady
+    | ServiceEnded
     | Footprint
     | RunEnded
 )

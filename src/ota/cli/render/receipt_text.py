@@ -75,6 +75,8 @@ def archive_text(archived: Archived, style: Style) -> str:
 def _step(step: Document) -> str:
     relation, parent = step.get("execution_relation", "requested"), step.get("execution_parent")
     role = "requested task" if relation == "requested" else f"{relation} for `{parent}`"
+    if "execution_relation" not in step and parent is not None:
+        role = f"required by `{parent}`"  # a service: no task, so no relation between tasks
     facts = [role, *(_word(step[key]) for key in ("backend", "context") if key in step)]
     if "exit_code" in step:
         facts.append(f"exit {step['exit_code']}")

@@ -15,6 +15,10 @@ from ota.execute.events import (
     Event,
     ReadinessExhausted,
     RunNote,
+    ServiceBegan,
+    ServiceEnded,
+    ServiceReady,
+    ServiceStarted,
     StepEnded,
     StepStarted,
     Waiting,
@@ -67,6 +71,16 @@ class LiveDisplay:
                 role = "" if relation == "requested" else f" ({relation} of {parent})"
                 self._say(self._style.paint(f"{'▸' if self._style.is_rich else '>'} {task}{role}", "strong"))
             case StepEnded(step=step):
+                self._flush_lines(step)
+            case ServiceBegan(step=step, required_by=task) if self._shows_banners:
+                self._say(
+                    self._style.paint(f"{'▸' if self._style.is_rich else '>'} {step} (for {task})", "strong")
+                )
+            case ServiceStarted(step=step, how="already_running") if self._shows_banners:
+                self._say(f"{step} is already running")
+            case ServiceReady(step=step, elapsed_ms=elapsed_ms) if self._shows_banners:
+                self._say(self._style.paint(f"{step} is ready ({elapsed_ms} ms)", "success"))
+            case ServiceEnded(step=step):
                 self._flush_lines(step)
             case EndpointPlanned(endpoints=endpoints) if self._shows_banners and endpoints:
                 icon = "🦦 " if self._style.is_rich else ""

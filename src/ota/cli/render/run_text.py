@@ -4,7 +4,7 @@ Source: commands specification 1.8, 2.5, 2.10.
 """
 
 from ota.cli.render.style import Style, Tone
-from ota.evidence.fold import RunFacts, StepFacts
+from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
 from ota.evidence.receipt import next_actions
 from ota.evidence.summary import Row
 from ota.execute.events import Failure
@@ -119,7 +119,9 @@ def receipt_text(document: dict[str, object], facts: RunFacts, style: Style) -> 
         if key in document:
             lines.append(f"{style.label(label)} {document[key]}")
     lines += ["", style.label("Steps")]
-    lines += [_step_line(step) for step in facts.steps]
+    steps = [(step.started.order, _step_line(step)) for step in facts.steps]
+    steps += [(service.began.order, _service_line(service)) for service in facts.services]
+    lines += [line for _, line in sorted(steps)]
     env = [each for step in facts.steps if step.started.relation == "requested" for each in step.env]
     if env:
         lines += ["", style.label("Env")]
@@ -148,6 +150,14 @@ def _step_line(step: StepFacts) -> str:
     code = f", exit {ended.exit_code}" if ended is not None and ended.exit_code is not None else ""
     notes = "".join(f"; {note}" for note in (*step.notes, *step.warnings))
     return f"{started.order}. {status}  {started.task} ({role}, {started.plane}{code}){notes}"
+
+
+def _service_line(service: ServiceFacts) -> str:
+    began = service.began
+    story = "".join(f"; {each}" for each in service.story)
+    return (
+        f"{began.order}. {service.status}  service {began.service} (required by `{began.required_by}`){story}"
+    )
 
 
 def _listener_lines(step: StepFacts, style: Style) -> list[str]:

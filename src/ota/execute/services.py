@@ -1,0 +1,253 @@
+"""The services of a run: brought up before the tasks that require them, each at most once.
+
+Independent services come up side by side, dependent ones after what they depend on. How one comes up
+is `ota.services`'s; this module tells it as events and decides what it means for the task.
+
+Source: runtime specification 13, 14.1; contract specification 15.12; decision D3.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from threading import Event, Lock
+
+from msgspec import Struct
+
+from ota.env.resolution import resolve_env
+from ota.errors import Finding
+from ota.execute.admission import closure_of
+from ota.execute.context import RunContext
+from ota.execute.events import (
+    Failure,
+    FailureOrigin,
+    ServiceBegan,
+    ServiceEnded,
+    ServiceReady,
+    ServiceStarted,
+    ServiceStatus,
+    StepNote,
+    Waiting,
+)
+from ota.execute.output import StepOutput
+from ota.resolve.injection import injection
+from ota.resolve.plan import StepPlan
+from ota.resolve.service_plan import ServicePlan
+from ota.services.bring_up import ServiceEnd, bring_up
+from ota.services.compose import ComposeChoices
+from ota.services.scene import How, ServiceScene
+from ota.system.clock import now_utc
+from ota.system.interrupts import Interrupt
+from ota.system.side_by_side import side_by_side
+
+_LOOK_UP_S = 0.1
+
+
+class ServiceTrouble(Struct, frozen=True, kw_only=True):
+    """Why a task cannot begin: a service of its closure."""
+
+    step: str
+    exit_code: int
+    failure: Failure | None = None
+    interrupt: Interrupt | None = None
+    output: StepOutput | None = None
+
+
+class _Kept(Struct, frozen=True, kw_only=True):
+    """How a service ended up, for everybody in this run that requires it."""
+
+    service: ServicePlan
+    end: ServiceEnd | None = None
+    """None: not attempted, because something it depends on is not ready."""
+    output: StepOutput | None = None
+
+
+class _Entry:
+    """A service somebody in this run takes care of."""
+
+    def __init__(self) -> None:
+        self.done = Event()
+        self.kept: _Kept | None = None
+
+
+class ServiceKeeper:
+    """All services of one run."""
+
+    def __init__(self, context: RunContext, next_order: Callable[[], int]) -> None:
+        """`next_order` numbers steps of tasks and services alike."""
+        self._context = context
+        self._next_order = next_order
+        self._choices = ComposeChoices()
+        self._entries: dict[str, _Entry] = {}
+        self._lock = Lock()
+        self._scene = ServiceScene(
+            root=context.root,
+            environ=context.environ,
+            run_id=context.run_id,
+            what=f"run {context.plan.requested_step.task.name}",
+            should_stop=lambda: self._interrupt() is not None,
+            mask=lambda content: context.masker.mask_bytes(content),
+            clock=context.clock,
+        )
+
+    def ensure(self, step: StepPlan) -> ServiceTrouble | None:
+        """Bring up what a task requires; the first trouble in starting order, None when all are ready."""
+        self._learn_secrets(step)
+        services = closure_of(self._context.plan, step.task)
+        # in starting order: whoever waits for a dependency waits for a job that has begun
+        kept = side_by_side([partial(self._keep, each, step) for each in services])
+        bad = [each for each in kept if each.end is None or not each.end.is_ready]
+        if not bad:
+            return None
+        first = next((each for each in bad if each.end is not None), None)
+        if first is None:  # a defect of ota ended what took care of it, and is on its way up
+            return ServiceTrouble(step=_step_name(bad[0].service), exit_code=1)
+        return self._trouble(first, step)
+
+    def _learn_secrets(self, step: StepPlan) -> None:
+        """What must not be shown is known before anything prints; what is missing is the body's matter."""
+        context = self._context
+        injected = injection(step.task, context.root, context.host)
+        resolved = resolve_env(
+            step.task.env,
+            context.environ,
+            context.read_file,
+            injected=injected.values,
+            fallbacks=injected.fallbacks,
+        )
+        context.learn_secrets(resolved.secrets)
+
+    def _keep(self, service: ServicePlan, step: StepPlan) -> _Kept:
+        with self._lock:
+            entry = self._entries.get(service.name)
+            is_mine = entry is None
+            if entry is None:
+                entry = self._entries[service.name] = _Entry()
+        if not is_mine:
+            # whoever has it looks at interrupts itself, so this wait ends with the other's
+            while not self._context.clock.wait(entry.done, _LOOK_UP_S):
+                pass
+            assert entry.kept is not None
+            return entry.kept
+        entry.kept = _Kept(service=service)
+        try:
+            entry.kept = self._brought_up(service, step)
+        finally:
+            entry.done.set()
+        return entry.kept
+
+    def _brought_up(self, service: ServicePlan, step: StepPlan) -> _Kept:
+        for name in service.depends_on:
+            entry = self._entries[name]
+            while not self._context.clock.wait(entry.done, _LOOK_UP_S):
+                pass
+            below = entry.kept
+            if below is None or below.end is None or not below.end.is_ready:
+                return _Kept(service=service)
+        if self._interrupt() is not None:
+            return _Kept(service=service, end=ServiceEnd(was_interrupted=True))
+        return self._attended(service, step)
+
+    def _attended(self, service: ServicePlan, step: StepPlan) -> _Kept:
+        context = self._context
+        name = _step_name(service)
+        context.stream.emit(
+            ServiceBegan(
+                step=name,
+                order=self._next_order(),
+                service=service.name,
+                required_by=step.task.name,
+                at=now_utc(context.clock),
+                monotonic_s=context.clock.monotonic_s(),
+            )
+        )
+        output = StepOutput(name, name, masker=context.masker, stream=context.stream, logs=context.logs)
+        intent = context.journal.intent("service", service.name)
+        end = bring_up(service, self._scene, self._choices, _Telling(context, name, output))
+        context.journal.ended(intent, end.exit_code)
+        output.finish()
+        self._tell_end(service, end)
+        return _Kept(service=service, end=end, output=output)
+
+    def _tell_end(self, service: ServicePlan, end: ServiceEnd) -> None:
+        context, name = self._context, _step_name(service)
+        status = _status(service, end)
+        if end.is_verified:
+            context.stream.emit(ServiceReady(step=name, attempts=end.attempts, elapsed_ms=end.elapsed_ms))
+        if status == "WARN":
+            text = f"service `{service.name}` declares no readiness: that it works could not be verified"
+            context.stream.emit(StepNote(step=name, text=text, is_warning=True))
+        context.stream.emit(
+            ServiceEnded(
+                step=name,
+                status=status,
+                exit_code=end.exit_code if end.is_start_failure else None,
+                at=now_utc(context.clock),
+                monotonic_s=context.clock.monotonic_s(),
+                last_results=tuple(context.masker.mask(text) for text in end.last_results),
+            )
+        )
+
+    def _trouble(self, kept: _Kept, step: StepPlan) -> ServiceTrouble:
+        assert kept.end is not None
+        name = _step_name(kept.service)
+        if kept.end.failure is None:
+            interrupt = self._interrupt()
+            assert interrupt is not None, "only an interrupt ends a wait without an answer"
+            return ServiceTrouble(step=name, exit_code=interrupt.exit_code, interrupt=interrupt)
+        return ServiceTrouble(
+            step=name,
+            exit_code=kept.end.exit_code or 1,
+            failure=self._failure(kept.service, kept.end, kept.end.failure, step),
+            output=kept.output,
+        )
+
+    def _failure(self, service: ServicePlan, end: ServiceEnd, finding: Finding, step: StepPlan) -> Failure:
+        mask = self._context.masker.mask
+        origin: FailureOrigin = "service_start" if end.is_start_failure else "service_readiness"
+        why = (f"{finding.summary}: {finding.why}", *end.last_results)
+        return Failure(
+            origin=origin,
+            title=finding.title,
+            task=step.task.name,
+            detail=f"service `{service.name}` required by task `{step.task.name}` is not ready",
+            field=f"services.{service.name}",
+            context=step.task.context.name or "",
+            why=tuple(mask(text) for text in why),
+            next=(mask(finding.next),),
+            findings=(finding,),
+            show_output=True,
+        )
+
+    def _interrupt(self) -> Interrupt | None:
+        return self._context.interrupts.since(self._context.epoch)
+
+
+class _Telling:
+    """What `bring_up` reports, as events of the run."""
+
+    def __init__(self, context: RunContext, step: str, output: StepOutput) -> None:
+        self._context = context
+        self._step = step
+        self._output = output
+
+    def started(self, how: How, detail: str) -> None:
+        detail = self._context.masker.mask(detail)
+        self._context.stream.emit(ServiceStarted(step=self._step, how=how, detail=detail))
+
+    def output(self, data: bytes) -> None:
+        # not the task's own output, so not what a reader of the task's standard output wants
+        self._output.chunk("stderr", data)
+
+    def waiting(self, text: str) -> None:
+        self._context.stream.emit(Waiting(step=self._step, text=self._context.masker.mask(text)))
+
+
+def _step_name(service: ServicePlan) -> str:
+    return f"service {service.name}"
+
+
+def _status(service: ServicePlan, end: ServiceEnd) -> ServiceStatus:
+    if end.was_interrupted:
+        return "INTERRUPTED"
+    if end.failure is not None:
+        return "SERVICE START FAILED" if end.is_start_failure else "NOT READY"
+    return "WARN" if service.is_required and not end.is_verified else "READY"

@@ -1,0 +1,1 @@
+"""Service managers: starting what a contract declares under `services`, and seeing that it is ready."""

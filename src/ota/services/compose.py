@@ -1,0 +1,157 @@
+"""The compose manager: which compose command there is, its argv, and what the engine says of a service.
+
+Commands are argv, never shell text; the shown form is the same command for a shell. Containers are
+found by the labels that every compose command gives them, in one engine call.
+
+Source: runtime specification 13.1, 13.3; contract specification 12; decision D12.
+"""
+
+from threading import Lock
+
+from msgspec import Struct
+
+from ota.errors import Finding, HostError
+from ota.resolve.service_plan import ComposeControl
+from ota.services.scene import ServiceScene
+
+_DOCKER = (("docker", "compose"), ("docker-compose",))
+_PODMAN = (("podman", "compose"), ("podman-compose",))
+_VERSION_LIMIT_S = 5.0
+
+
+class ComposeCommand(Struct, frozen=True, kw_only=True):
+    """The compose command in use, and the engine behind it."""
+
+    words: tuple[str, ...]
+    engine: str
+
+    @property
+    def text(self) -> str:
+        """`docker compose`."""
+        return " ".join(self.words)
+
+
+class ComposeChoices:
+    """One answer per engine for a whole invocation."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, ComposeCommand | Finding] = {}
+        self._lock = Lock()
+
+    def choose(self, engine: str, scene: ServiceScene) -> ComposeCommand:
+        """The first compose command that answers.
+
+        Raises:
+            HostError: none does.
+        """
+        with self._lock:
+            known = self._known.get(engine)
+            if known is None:
+                known = self._known[engine] = _choose(engine, scene)
+        if isinstance(known, Finding):
+            raise HostError(known)
+        return known
+
+
+def _choose(engine: str, scene: ServiceScene) -> ComposeCommand | Finding:
+    candidates = _PODMAN if engine == "podman" else (*_DOCKER, *_PODMAN)
+    for words in candidates:
+        # `podman compose` hands over to whatever provider it finds, so its answer counts as its own
+        code, _ = scene.ask((*words, "version"), _VERSION_LIMIT_S)
+        if code == 0:
+            return ComposeCommand(words=words, engine="podman" if "podman" in words[0] else "docker")
+    tried = ", ".join(f"`{' '.join(words)}`" for words in candidates)
+    return Finding(
+        code="OTA_SERVICE_MANAGER_MISSING",
+        title="Service manager is missing",
+        summary="no compose command answers",
+        why=f"tried {tried}",
+        next="install the Compose plugin of Docker, or podman-compose, and see that it is on PATH",
+        category="service",
+        owner="host",
+    )
+
+
+def compose_argv(command: ComposeCommand, control: ComposeControl, *rest: str) -> tuple[str, ...]:
+    """`<compose> [--env-file …] [-f …] [--profile …] -p <project> <rest>`."""
+    flagged = (
+        *(("--env-file", file) for file in control.env_files),
+        *(("-f", file) for file in control.files),
+        *(("--profile", profile) for profile in control.profiles),
+        ("-p", control.project),
+    )
+    return (*command.words, *(word for pair in flagged for word in pair), *rest)
+
+
+def start_argv(command: ComposeCommand, control: ComposeControl) -> tuple[str, ...]:
+    """`… up -d <service>`."""
+    return compose_argv(command, control, "up", "-d", control.service)
+
+
+class ContainerState(Struct, frozen=True, kw_only=True):
+    """What the engine says about a compose service."""
+
+    id: str | None
+    """The running container; None: none runs."""
+    detail: str
+    """In words: `no running container`, or why the engine gave no answer."""
+
+
+def observe_container(
+    command: ComposeCommand, control: ComposeControl, scene: ServiceScene, limit_s: float
+) -> ContainerState:
+    """The running container of a compose service."""
+    labels = (
+        f"label=com.docker.compose.project={control.project}",
+        f"label=com.docker.compose.service={control.service}",
+        "status=running",
+    )
+    filters = (word for label in labels for word in ("--filter", label))
+    code, output = scene.ask((command.engine, "ps", *filters, "--format", "{{.ID}}"), limit_s)
+    if code != 0:
+        return ContainerState(id=None, detail=_no_answer(command.engine, code, output))
+    ids = output.split()
+    if not ids:
+        return ContainerState(
+            id=None,
+            detail=f"no running container of service `{control.service}` in project `{control.project}`",
+        )
+    return ContainerState(id=ids[0], detail="running")
+
+
+def observe_health(
+    command: ComposeCommand, control: ComposeControl, scene: ServiceScene, limit_s: float
+) -> str:
+    """`healthy`, `starting`, `unhealthy`, or in words why there is no health to be seen."""
+    state = observe_container(command, control, scene, limit_s)
+    if state.id is None:
+        return state.detail
+    template = "{{if .State.Health}}{{.State.Health.Status}}{{end}}"
+    code, output = scene.ask((command.engine, "inspect", "--format", template, state.id), limit_s)
+    if code != 0:
+        return _no_answer(command.engine, code, output)
+    return output.strip() or "the container declares no health check"
+
+
+def engine_trouble(command: ComposeCommand, scene: ServiceScene) -> Finding | None:
+    """Whether the engine is what failed: asked only after a start went wrong."""
+    code, output = scene.ask((command.engine, "info"), _VERSION_LIMIT_S)
+    if code == 0:
+        return None
+    return Finding(
+        code="OTA_SERVICE_ENGINE_UNAVAILABLE",
+        title="Container engine is not available",
+        summary=f"{command.engine} does not answer",
+        why=_no_answer(command.engine, code, output),
+        next=f"start the engine until `{command.engine} info` answers, then run the command again",
+        category="service",
+        owner="host",
+    )
+
+
+def _no_answer(engine: str, code: int | None, output: str) -> str:
+    if code is None:
+        return f"{engine} did not answer in time"
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    said = next((line for line in lines if "error" in line.lower() or "cannot" in line.lower()), None)
+    return (said or (lines[-1] if lines else f"{engine} ended with exit code {code}"))[:300]

@@ -1,0 +1,238 @@
+"""Who starts a service, and which questions tell that it is ready. One manager per kind of control.
+
+Source: runtime specification 13.1, 13.3; contract specification 12.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from shlex import join
+from typing import Protocol, assert_never
+
+from msgspec import Struct
+
+from ota.backends.native import shell_argv
+from ota.errors import Finding
+from ota.readiness.probes import HttpProbe, Probe, TcpProbe, statuses_accepted
+from ota.readiness.results import ProbeResult, failed, passed
+from ota.readiness.wait import Gate
+from ota.resolve.service_plan import (
+    CommandReadiness,
+    ComposeControl,
+    EndpointReadiness,
+    HealthReadiness,
+    HostControl,
+    LegacyControl,
+    NoControl,
+    ProducerControl,
+    ServicePlan,
+    UnitControl,
+    UnitReadiness,
+)
+from ota.services.compose import (
+    ComposeChoices,
+    ComposeCommand,
+    compose_argv,
+    engine_trouble,
+    observe_container,
+    observe_health,
+    start_argv,
+)
+from ota.services.scene import ServiceScene
+from ota.system.sockets import AttemptDeadline
+
+
+class Start(Struct, frozen=True, kw_only=True):
+    """The command that starts a service."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    text: str
+    """The same, to be run again by hand."""
+
+
+class Manager(Protocol):
+    """One kind of control over one service."""
+
+    def start(self) -> Start | None:
+        """The start command; None when the contract declares none."""
+        ...
+
+    def alive_gates(self) -> tuple[Gate, ...]:
+        """What the manager itself says, asked beside the declared readiness."""
+        ...
+
+    def trouble(self) -> Finding | None:
+        """After a failed start: whether what the manager stands on is the reason."""
+        ...
+
+    def inside(self, command: str) -> tuple[str, ...] | None:
+        """Argv of a shell command in the service itself; None where there is no inside."""
+        ...
+
+    @property
+    def is_published(self) -> bool:
+        """Whether an engine may accept connections although nobody listens behind it."""
+        ...
+
+
+class HostManager:
+    """Commands of this machine: argv of a host manager, or the legacy shell text."""
+
+    is_published = False
+
+    def __init__(self, start: Start | None, *, is_published: bool = False) -> None:
+        self._start = start
+        self.is_published = is_published
+
+    def start(self) -> Start | None:
+        return self._start
+
+    def alive_gates(self) -> tuple[Gate, ...]:
+        return ()
+
+    def trouble(self) -> Finding | None:
+        return None
+
+    def inside(self, command: str) -> tuple[str, ...] | None:
+        return None
+
+
+class ComposeManager:
+    """One service of a Compose project."""
+
+    is_published = True
+
+    def __init__(self, control: ComposeControl, command: ComposeCommand, scene: ServiceScene) -> None:
+        self.command = command
+        self._control = control
+        self._scene = scene
+
+    def start(self) -> Start | None:
+        argv = start_argv(self.command, self._control)
+        return Start(argv=argv, cwd=self._scene.root, text=join(argv))
+
+    def alive_gates(self) -> tuple[Gate, ...]:
+        return (Gate(name="container", probe=_Asked(target=self._target, timeout_s=5.0, ask=self._running)),)
+
+    def health(self, limit_s: float) -> ProbeResult:
+        health = observe_health(self.command, self._control, self._scene, limit_s)
+        return passed("content", health) if health == "healthy" else failed("answer", "failed", health)
+
+    def trouble(self) -> Finding | None:
+        return engine_trouble(self.command, self._scene)
+
+    def inside(self, command: str) -> tuple[str, ...] | None:
+        words = ("exec", "-T", self._control.service, "sh", "-lc", command)
+        return compose_argv(self.command, self._control, *words)
+
+    @property
+    def _target(self) -> str:
+        return f"{self.command.engine} container of {self._control.project}/{self._control.service}"
+
+    def _running(self, limit_s: float) -> ProbeResult:
+        state = observe_container(self.command, self._control, self._scene, limit_s)
+        return passed("content", "running") if state.id else failed("nothing", "failed", state.detail)
+
+
+def manager_of(service: ServicePlan, scene: ServiceScene, choices: ComposeChoices) -> Manager:
+    """The manager of a service that this build can bring up.
+
+    Raises:
+        HostError: there is no compose command.
+    """
+    match service.control:
+        case ComposeControl() as control:
+            return ComposeManager(control, choices.choose(control.engine, scene), scene)
+        case HostControl(start=command):
+            if command is None:
+                return HostManager(None)
+            argv = (command.exe, *command.args)
+            cwd = scene.root / command.cwd if command.cwd else scene.root
+            return HostManager(Start(argv=argv, cwd=cwd, text=join(argv)))
+        case LegacyControl(start=text):
+            if text is None:
+                return HostManager(None, is_published=True)
+            argv = shell_argv(text, scene.environ.get("PATH"))
+            return HostManager(Start(argv=argv, cwd=scene.root, text=text), is_published=True)
+        case NoControl():
+            return HostManager(None, is_published=True)
+        case UnitControl() | ProducerControl():
+            raise AssertionError(f"admission let service {service.name} pass")
+        case _ as never:
+            assert_never(never)
+
+
+# --- readiness -----------------------------------------------------------------------------------
+
+
+def readiness_gates(service: ServicePlan, manager: Manager, scene: ServiceScene) -> tuple[Gate, ...]:
+    """Everything that must hold in one round; empty when nothing can be asked."""
+    declared = _declared(service, manager, scene)
+    own = (Gate(name=service.name, probe=declared),) if declared is not None else ()
+    return (*own, *manager.alive_gates())
+
+
+def _declared(service: ServicePlan, manager: Manager, scene: ServiceScene) -> Probe | None:
+    timeout_s = service.timeout_ms / 1000
+    match service.readiness:
+        case EndpointReadiness() as readiness:
+            return _request(readiness, timeout_s, is_published=manager.is_published)
+        case CommandReadiness() as readiness:
+            inside = manager.inside(readiness.run) if readiness.is_in_service else None
+            argv = inside or shell_argv(readiness.run, scene.environ.get("PATH"))
+            return _Asked(
+                target=f"`{readiness.run}`",
+                timeout_s=timeout_s,
+                ask=lambda limit_s: _command(argv, scene, limit_s),
+            )
+        case HealthReadiness():
+            assert isinstance(manager, ComposeManager), "validation lets only compose managers have it"
+            return _Asked(target="container health", timeout_s=max(timeout_s, 5.0), ask=manager.health)
+        case UnitReadiness():
+            raise AssertionError(f"admission let service {service.name} pass")
+        case None:
+            return None
+        case _ as never:
+            assert_never(never)
+
+
+def _request(readiness: EndpointReadiness, timeout_s: float, *, is_published: bool) -> Probe:
+    if readiness.kind == "tcp":
+        return TcpProbe(
+            host=readiness.address,
+            port=readiness.port,
+            timeout_s=timeout_s,
+            closed_at_once="fail" if is_published else "note",
+        )
+    return HttpProbe(
+        host=readiness.address,
+        port=readiness.port,
+        path=readiness.path,
+        method=readiness.method,
+        headers=tuple(readiness.headers.items()),
+        accepts=statuses_accepted(readiness.statuses),
+        body_contains=readiness.body_contains,
+        timeout_s=timeout_s,
+    )
+
+
+class _Asked(Struct, frozen=True, kw_only=True):
+    """A question that a command answers."""
+
+    target: str
+    timeout_s: float
+    ask: Callable[[float], ProbeResult]
+
+    def attempt(self, deadline: AttemptDeadline | None = None) -> ProbeResult:
+        limit_s = self.timeout_s if deadline is None else min(self.timeout_s, deadline.remaining_s())
+        return self.ask(limit_s)
+
+
+def _command(argv: tuple[str, ...], scene: ServiceScene, limit_s: float) -> ProbeResult:
+    code, output = scene.ask(argv, limit_s)
+    if code == 0:
+        return passed("content", "exited 0")
+    if code is None:
+        return failed("connection", "no_answer", f"did not end within {limit_s:.1f} s")
+    last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
+    return failed("answer", "failed", f"exited {code}" + (f": {last[:200]}" if last else ""))

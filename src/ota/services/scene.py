@@ -1,0 +1,63 @@
+"""What bringing services up needs to know of the run that asks for it.
+
+Source: runtime specification 13.1; decision D12.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from ota.readiness.checks import CheckScene, ask_command
+from ota.system.clock import SYSTEM_CLOCK, Clock
+
+ASK_LIMIT_S = 10.0
+"""For a question to an engine or a compose command: they stop answering in the middle of a call."""
+START_LIMIT_S = 600.0
+"""For a start command: it may have an image to fetch, and it must end some time."""
+
+How = Literal["started", "already_running", "not_managed"]
+
+
+class ServiceScene(Struct, frozen=True, kw_only=True):
+    """Where services are started and asked."""
+
+    root: Path
+    """The contract's directory: start commands run here."""
+    environ: Mapping[str, str]
+    run_id: str
+    """Owns questions, which end with the run; never a start command, whose service is to stay."""
+    what: str
+    """What the run does, for whoever waits for the same service: `run dev`."""
+    should_stop: Callable[[], bool] = lambda: False
+    mask: Callable[[bytes], bytes] = lambda content: content
+    clock: Clock = SYSTEM_CLOCK
+    start_limit_s: float = START_LIMIT_S
+
+    def ask(self, argv: tuple[str, ...], limit_s: float = ASK_LIMIT_S) -> tuple[int | None, str]:
+        """Exit code and output of a question; no code when the time was up."""
+        scene = CheckScene(
+            root=self.root,
+            env=self.environ,
+            run_id=self.run_id,
+            should_stop=self.should_stop,
+            clock=self.clock,
+        )
+        return ask_command(argv, scene, limit_s)
+
+
+class Watcher(Protocol):
+    """Who is told while a service comes up. Called in the thread that brings it up."""
+
+    def started(self, how: How, detail: str) -> None:
+        """The start command ended well, or was not needed; `detail` says which command, or who answers."""
+        ...
+
+    def output(self, data: bytes) -> None:
+        """What the start command printed."""
+        ...
+
+    def waiting(self, text: str) -> None:
+        """An attempt failed; what is being waited for, in words."""
+        ...
