@@ -47,22 +47,11 @@ def _run_child(
     runtime = step.task.runtime
     attendant: Attendant = NoAttendant()
     if runtime is not None:
-        from ota.execute.service import ServiceAttendant, taken_port
+        from ota.execute.service import ServiceAttendant, port_failure, taken_port
 
         taken = taken_port(step, runtime)
         if taken is not None:
-            finding, field = taken
-            failure = Failure(
-                origin="host_publication",
-                title=finding.title,
-                task=step.task.name,
-                detail=finding.summary,
-                field=field,
-                why=(finding.why,),
-                next=(finding.next,),
-                findings=(finding,),
-            )
-            return BodyEnd(exit_code=1, failure=failure, was_started=False)
+            return BodyEnd(exit_code=1, failure=port_failure(step, *taken), was_started=False)
         attendant = ServiceAttendant(context, step, runtime, output)
     mode, stdin, refusal = _interaction(context, step, body)
     if refusal is not None:

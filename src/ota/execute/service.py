@@ -76,6 +76,21 @@ def taken_port(step: StepPlan, runtime: RuntimePlan) -> tuple[Finding, str] | No
     return None
 
 
+def port_failure(step: StepPlan, finding: Finding, field: str, *, show_output: bool = False) -> Failure:
+    """A run that cannot have its port, in the words of the finding that names the holder."""
+    return Failure(
+        origin="host_publication",
+        title=finding.title,
+        task=step.task.name,
+        detail=finding.summary,
+        field=field,
+        why=(finding.why,),
+        next=(finding.next,),
+        findings=(finding,),
+        show_output=show_output,
+    )
+
+
 class ServiceAttendant:
     """Watches one service from spawn to end. All its work happens on the turns of the supervising loop."""
 
@@ -91,6 +106,7 @@ class ServiceAttendant:
         self._gate: ReadinessWatch | None = None
         self._watches: dict[str, ReadinessWatch] = {}
         self._is_ready = False
+        self._was_confirmed = False
         self._was_interrupted = False
         self._failure: Failure | None = None
         self._unconfirmed: dict[str, float] = {}
@@ -145,7 +161,7 @@ class ServiceAttendant:
         self._look_at_watches()
         self._confirm_all()
         if self._failure is None and not self._was_interrupted:
-            self._failure = self._ended_too_early(end)
+            self._failure = self._ended_too_early(end) or self._lost_port(end)
         return self._failure
 
     # -- ports -----------------------------------------------------------------------------------
@@ -297,6 +313,7 @@ class ServiceAttendant:
         reached_at = self._unconfirmed.pop(listener)
         endpoint = self._resolved.of(listener) if self._resolved is not None else None
         if endpoint is not None:
+            self._was_confirmed = True
             elapsed_ms = round((reached_at - self._started_at) * 1000)
             self._emit(EndpointConfirmed(step=self._step.id, endpoint=endpoint, elapsed_ms=elapsed_ms))
 
@@ -381,6 +398,13 @@ class ServiceAttendant:
             findings=(finding,),
             show_output=True,
         )
+
+    def _lost_port(self, end: WorkloadEnd) -> Failure | None:
+        """A port that was free before the start, and taken by somebody faster: say by whom."""
+        if end.exit_code == 0 or self._is_ready or self._was_confirmed:
+            return None
+        taken = taken_port(self._step, self._runtime)
+        return None if taken is None else port_failure(self._step, *taken, show_output=True)
 
     def _open_watches(self) -> list[ReadinessWatch]:
         watches = [*self._watches.values(), *((self._gate,) if self._gate is not None else ())]
