@@ -163,6 +163,9 @@ def main() -> int:
     except EngineError as error:
         print(f"engines: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("engines: interrupted; run it again, or `engines down`", file=sys.stderr)
+        return 130
     return 0
 
 

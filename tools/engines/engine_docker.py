@@ -59,6 +59,9 @@ def start(home: Home, noted: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def start_own(home: Home) -> dict[str, Any]:
+    # A daemon of an interrupted `up`, or one that hangs, holds the data that the new one needs.
+    for pid, started in helpers_of(home.docker):
+        end(pid, started, 5.0)
     configuration = home.docker / "daemon.json"
     configuration.write_text(json.dumps({"log-level": "warn"}))
     pidfile = home.docker / "dockerd.pid"
