@@ -9,9 +9,10 @@ Source: runtime specification 1.7, 2, 12; contract specification 15.12; commands
 import signal
 from collections.abc import Callable, Iterator
 from threading import Lock
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ota.errors import Finding, OtaError
 from ota.execute.body import run_body
@@ -32,6 +33,9 @@ from ota.execute.schedule import Need, Scheduler, Visit, Work
 from ota.resolve.plan import StepPlan
 from ota.system.clock import now_utc
 from ota.system.interrupts import Interrupt
+
+if TYPE_CHECKING:
+    from ota.execute.services import ServiceKeeper
 
 
 class StepResult(Struct, frozen=True, kw_only=True):
@@ -61,6 +65,7 @@ class Interpreter:
         self._stopped_by: StepResult | None = None
         self._due_hooks: set[str] = set()
         """Steps that still run after a failure: hooks of what was attempted, and what those need."""
+        self._services: ServiceKeeper | None = None
         self.first_failure: StepResult | None = None
         """The earliest step that failed or was interrupted."""
         self.failed_output: BodyEnd | None = None
@@ -83,6 +88,10 @@ class Interpreter:
             condition = yield Work(lambda: failed_condition(self._context, step))
             if condition is not None:
                 return self._skipped(step, cast(str, condition))
+            if step.task.requires_services:
+                unready = cast("StepResult | None", (yield Work(lambda: self._ensure_services(step))))
+                if unready is not None:
+                    return unready
             missing = cast("Failure | None", (yield Work(lambda: self._probe(step))))
         except OtaError as error:
             missing = _could_not_begin(step, error)
@@ -187,6 +196,30 @@ class Interpreter:
         except OtaError as error:
             return BodyEnd(exit_code=1, failure=_could_not_begin(step, error), was_started=False)
 
+    def _ensure_services(self, step: StepPlan) -> StepResult | None:
+        """None when the services of a task are ready; else the result of the step, which does not begin."""
+        if self._is_stopped(step):
+            return StepResult(step=step.id, status="BLOCKED")
+        with self._lock:
+            if self._services is None:
+                from ota.execute.services import ServiceKeeper  # paid only by tasks that require services
+
+                self._services = ServiceKeeper(self._context, self._next_order)
+        trouble = self._services.ensure(step)
+        if trouble is None:
+            return None
+        cause = self._bad(
+            StepResult(
+                step=trouble.step,
+                status="INTERRUPTED" if trouble.interrupt is not None else "FAILED",
+                exit_code=trouble.exit_code,
+                failure=trouble.failure,
+                interrupt=trouble.interrupt,
+                end=BodyEnd(exit_code=trouble.exit_code, was_started=False, output=trouble.output),
+            )
+        )
+        return replace(cause, step=step.id, status="BLOCKED", end=None)
+
     def _probe(self, step: StepPlan) -> Failure | None:
         probed = probe_requirements(self._context, step)
         if probed is None:
@@ -213,11 +246,13 @@ class Interpreter:
     def _note(self, step: StepPlan, text: str) -> None:
         self._context.stream.emit(StepNote(step=step.id, text=text))
 
-    def _step(self, step: StepPlan) -> "_StepBlock":
+    def _next_order(self) -> int:
         with self._lock:
             self._order += 1
-            order = self._order
-        return _StepBlock(self._context, step, order)
+            return self._order
+
+    def _step(self, step: StepPlan) -> "_StepBlock":
+        return _StepBlock(self._context, step, self._next_order())
 
 
 Finish = Callable[..., None]
