@@ -27,7 +27,7 @@ _ADVISORIES: Mapping[str, str] = {
     "OTA_W13": "OTA_CONTRACT_ADVISORY_REPLACEABLE_DEPENDENCY_HYDRATION",
     "OTA_W18": "OTA_CONTRACT_ADVISORY_LEGACY_STANDALONE_POETRY",
 }
-_TOLD_ELSEWHERE = ("OTA_W15", "OTA_W16", "OTA_W21")
+_TOLD_ELSEWHERE = ("OTA_W15", "OTA_W16")
 """Services and remote targets have findings of their own here."""
 
 
