@@ -166,6 +166,7 @@ def bench_start_up(rounds: int) -> None:
     subjects = [
         Subject("python -c pass", [sys.executable, "-c", "pass"]),
         Subject("ota --version", [OTA, "--version"], 3),
+        Subject("ota validate, unknown", [OTA, "validate", "unknown"]),
         Subject("ota tasks --json", [OTA, "tasks", "--json"], 6),
         Subject("ota validate", [OTA, "validate"], 6),
         Subject("ota run noop", [OTA, "run", "noop"], 7),
@@ -176,6 +177,9 @@ def bench_start_up(rounds: int) -> None:
         folder = Path(name)
         write_ota(folder, TASKS)
         write_others(folder, TASKS)
+        # a contract that no run has proven yet; the other commands find what the first `ota run` kept
+        (folder / "unknown").mkdir()
+        write_ota(folder / "unknown", TASKS)
         show(f"{TASKS} tasks, median of {rounds}", subjects, measure(subjects, folder, rounds))
 
 
