@@ -7,8 +7,12 @@ counts is the process table, not what anything prints. Some rounds also kill the
     python tools/kill_drill.py --rounds 300
     python tools/kill_drill.py --rounds 300 --seed 7 --ota "./ota run dev"
 
-With `--ota` the command is run inside a repository whose task `dev` has the same family of
-processes, and `<same command>` with `ota run quick` afterwards stands for the next command.
+With `--ota` the command is run inside a repository whose tasks have the same family of processes,
+and the same command with task `quick` afterwards stands for the next command. Where the command
+ends in `run`, each round chooses between one task, dependencies and hooks, several jobs, and a
+service:
+
+    python tools/kill_drill.py --rounds 300 --ota "./ota run"
 """
 
 import argparse
@@ -22,6 +26,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -44,8 +49,40 @@ CONTRACT = {
     "tasks": {
         "dev": {"description": "a family of processes", "run": FAMILY},
         "quick": {"description": "does nothing", "run": ":"},
+        "first": {"description": "leaves a family behind", "run": FAMILY.replace("wait\n", "")},
+        "fails": {"description": "fails with a family", "run": FAMILY.replace("wait\n", "exit 3\n")},
+        "second": {"description": "a hook", "run": "sleep 0.2"},
+        "chain": {
+            "description": "dependencies and hooks",
+            "run": FAMILY,
+            "depends_on": ["first", "quick", "second"],
+            "after_always": ["second"],
+        },
+        "hooked": {"description": "fails, then hooks", "run": "exit 4", "after_failure": ["first", "dev"]},
+        "web": {
+            "description": "a service that finds a port of its own",
+            "run": FAMILY.replace("wait\n", "exec python3 -m http.server 0\n"),
+            "runtime": {
+                "kind": "service",
+                "listeners": {
+                    "http": {
+                        "protocol": "http",
+                        "bind": {"address": "127.0.0.1", "port": {"mode": "discover"}},
+                    }
+                },
+            },
+        },
     },
 }
+CHOICES = (
+    ("dev",),
+    ("chain",),
+    ("chain", "--jobs", "4"),
+    ("fails",),
+    ("hooked",),
+    ("web",),
+    ("dev", "--log"),
+)
 
 
 def marked(mark: str) -> list[int]:
@@ -69,10 +106,14 @@ def forked_from(pid: int) -> list[int]:
     return [known.pid for known in facts if known and known.parent == pid and known.name == "ota-guardian"]
 
 
-def start(arguments: argparse.Namespace, repo: Path, mark: str) -> subprocess.Popen[bytes]:
+def start(
+    arguments: argparse.Namespace, repo: Path, mark: str, chance: random.Random
+) -> subprocess.Popen[bytes]:
     if arguments.ota:
         (repo / "ota.yaml").write_bytes(msgspec.yaml.encode(CONTRACT))
         command = [*shlex.split(arguments.ota)]
+        if command[-1] == "run":
+            command += chance.choice(CHOICES)
     else:
         driver = ROOT / "tests/system/run_driver.py"
         command = [sys.executable, str(driver), str(repo), f"drill-{uuid.uuid4().hex}", FAMILY, "guarded"]
@@ -88,18 +129,27 @@ def start(arguments: argparse.Namespace, repo: Path, mark: str) -> subprocess.Po
 
 def next_command(arguments: argparse.Namespace, repo: Path) -> None:
     if arguments.ota:
-        words = [*shlex.split(arguments.ota)[:-1], "quick"]
+        words = shlex.split(arguments.ota)
+        words = [*(words if words[-1] == "run" else words[:-1]), "quick"]
         subprocess.run(words, cwd=repo, capture_output=True, timeout=LIMIT_S, check=False)
     else:
         reconcile(repo)
 
 
-def one_round(arguments: argparse.Namespace, chance: random.Random) -> str:
-    """What was left, in words; empty when nothing was."""
+class Round(NamedTuple):
+    """What one kill came to."""
+
+    orphans: int
+    """Living processes right after the kill: a drill that never has any proves nothing."""
+    trouble: str
+    """What was left at the end, in words; empty when nothing was."""
+
+
+def one_round(arguments: argparse.Namespace, chance: random.Random) -> Round:
     mark = uuid.uuid4().hex
     with tempfile.TemporaryDirectory() as folder:
         repo = Path(folder)
-        run = start(arguments, repo, mark)
+        run = start(arguments, repo, mark, chance)
         time.sleep(chance.uniform(0.0, arguments.longest_s))  # the moment is the experiment
         kills_guardian = chance.random() < 0.3
         guardians = forked_from(run.pid) if kills_guardian else []
@@ -110,6 +160,7 @@ def one_round(arguments: argparse.Namespace, chance: random.Random) -> str:
         for pid in guardians:
             os.kill(pid, signal.SIGKILL)
         run.wait()
+        orphans = len(marked(mark))
         if guardians:
             next_command(arguments, repo)
         deadline = time.monotonic() + LIMIT_S
@@ -119,9 +170,8 @@ def one_round(arguments: argparse.Namespace, chance: random.Random) -> str:
         journals = list((repo / ".ota/state/active").glob("*")) if (repo / ".ota").exists() else []
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    if left or journals:
-        return f"processes {left}, journals {[path.name for path in journals]}"
-    return ""
+    trouble = f"processes {left}, journals {[path.name for path in journals]}" if left or journals else ""
+    return Round(orphans, trouble)
 
 
 def main() -> int:
@@ -132,13 +182,17 @@ def main() -> int:
     parser.add_argument("--ota", default="", help="the command to kill, ending in the task: './ota run dev'")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
-    failures = 0
+    failures = busy = 0
     for number in range(1, arguments.rounds + 1):
-        trouble = one_round(arguments, chance)
-        if trouble:
+        done = one_round(arguments, chance)
+        busy += done.orphans > 0
+        if done.trouble:
             failures += 1
-            print(f"round {number}: left behind: {trouble}")
-    print(f"seed {arguments.seed}: {arguments.rounds} rounds, {failures} left something behind")
+            print(f"round {number}: left behind: {done.trouble}")
+    print(
+        f"seed {arguments.seed}: {arguments.rounds} rounds, {busy} with orphans, "
+        f"{failures} left something behind"
+    )
     return 1 if failures else 0
 
 
