@@ -153,3 +153,18 @@ def _wrong(task: str, declared: Collection[str], summary: str, why: str) -> Plan
             title="Invalid input",
         )
     )
+
+
+def typed_again(arguments: Arguments, target: str, selection: str) -> str:
+    """The command line as it can be typed once more, from wherever it was typed."""
+    from shlex import join, quote
+
+    from ota.cli.flags import flag_table
+
+    task, *others = arguments.positionals
+    has_path = bool(others) and is_path(others[0], arguments)
+    inputs = list(arguments.inputs) if has_path or not others else [*others, *arguments.inputs]
+    if arguments.inputs and arguments.inputs[0].partition("=")[0] in flag_table(arguments.command):
+        inputs.insert(0, "--")
+    tail = f" {join(inputs)}" if inputs else ""
+    return f"ota run {quote(task)}{target}{selection}{tail}"

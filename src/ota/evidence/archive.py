@@ -51,7 +51,9 @@ def archive_receipt(root: Path, receipt: Document, clock: Clock = SYSTEM_CLOCK) 
     while True:
         path = folder / _name_of(milliseconds)
         archive_path = f"{FOLDER}/{path.name}"
-        content = msgspec.json.format(msgspec.json.encode({**document, "archive_path": archive_path}), indent=2)
+        content = msgspec.json.format(
+            msgspec.json.encode({**document, "archive_path": archive_path}), indent=2
+        )
         if write_new(path, content + b"\n"):
             break
         milliseconds += 1  # the name is taken: the next free millisecond

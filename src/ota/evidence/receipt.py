@@ -60,7 +60,7 @@ def receipt_of(facts: RunFacts, plan: Plan, loaded: Loaded, identity: Document) 
         if ended.failure is not None and ended.status == "blocked"
         else [],
         "summary": _summary(facts),
-        **_next(facts),
+        **_next(facts, plan),
         "footprint": _footprint(facts),
         "started_at": facts.started.at,
         "finished_at": ended.at,
@@ -310,17 +310,17 @@ def _summary(facts: RunFacts) -> Document:
     }
 
 
-def next_actions(facts: RunFacts) -> tuple[str, ...]:
+def next_actions(facts: RunFacts, plan: Plan) -> tuple[str, ...]:
     """What to do now: exact commands of this run, most useful first."""
     ended = facts.ended
     if ended.failure is not None and ended.failure.next:
         return tuple(text.replace("; ", ", ") for text in ended.failure.next)
     if ended.status in ("success", "skipped"):
-        return ("`ota tasks --use` lists what else can be run",)
-    return (f"run it again with `ota run {facts.started.task}`",)
+        return (f"`ota tasks --use{plan.request.target}` lists what else can be run",)
+    return (f"run it again with `{plan.again}`",)
 
 
-def _next(facts: RunFacts) -> Document:
-    steps = list(next_actions(facts))
+def _next(facts: RunFacts, plan: Plan) -> Document:
+    steps = list(next_actions(facts, plan))
     lost = [f"log capture failed: {facts.log_failure}"] if facts.log_failure is not None else []
     return {"next": "; ".join((*steps, *lost)), "next_steps": steps}

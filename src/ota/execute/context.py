@@ -27,8 +27,6 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 
     jobs: int = 1
     keep_logs: bool = False
-    is_live: bool = False
-    """Child output is shown while it comes."""
     terminal_streams: tuple[Stream, ...] = ()
     """Which of ota's outputs are terminals: the child gets pseudo-terminals for them."""
     has_terminal: bool = False

@@ -168,6 +168,8 @@ class EndpointPlanned(Struct, frozen=True, kw_only=True):
 
     step: str
     endpoints: tuple[Endpoint, ...]
+    was_discovered: bool = False
+    """Some port was found after the start: nothing of it was known before."""
     internal: tuple[InternalBind, ...] = ()
 
 

@@ -27,10 +27,11 @@ from ota.execute.events import (
     StepStarted,
     StepStatus,
 )
+from ota.execute.output import StepOutput
 from ota.execute.process import BodyEnd
 from ota.execute.requirements import probe_requirements
 from ota.execute.schedule import Need, Scheduler, Visit, Work
-from ota.resolve.plan import StepPlan
+from ota.resolve.plan import AggregateBody, StepPlan
 from ota.system.clock import now_utc
 from ota.system.interrupts import Interrupt
 
@@ -69,6 +70,8 @@ class Interpreter:
         self.first_failure: StepResult | None = None
         """The earliest step that failed or was interrupted."""
         self.failed_output: BodyEnd | None = None
+        self.outputs: list[tuple[str, StepOutput]] = []
+        """What each task printed, in the order in which they ended."""
 
     def run(self) -> StepResult:
         """Run the requested step and everything it needs."""
@@ -105,9 +108,9 @@ class Interpreter:
 
     def _dependencies(self, step: StepPlan) -> Visit:
         """None when all are good; else the blocked result of this step."""
-        groups = (
-            [step.depends_on] if self._context.options.jobs > 1 else [(each,) for each in step.depends_on]
-        )
+        # the members of an aggregate are an ordered list by definition, whatever `--jobs` says
+        is_ordered = self._context.options.jobs == 1 or isinstance(step.task.body, AggregateBody)
+        groups = [(each,) for each in step.depends_on] if is_ordered else [step.depends_on]
         for group in groups:
             results = cast("tuple[StepResult, ...]", (yield Need(group)))
             bad = [each for each in results if not each.is_good]
@@ -123,6 +126,9 @@ class Interpreter:
         self._admit(due)
         for hook in due:
             (outcome,) = cast("tuple[StepResult]", (yield Need((hook,))))
+            if not outcome.is_good and not result.is_good:
+                text = f"hook `{outcome.step}` ended with exit code {outcome.exit_code} as well"
+                self._context.stream.emit(StepNote(step=step.id, text=text, is_warning=True))
             if not outcome.is_good and result.is_good:
                 failure = outcome.failure
                 result = StepResult(
@@ -180,6 +186,9 @@ class Interpreter:
             if status == "INTERRUPTED":
                 self._note(step, "task interrupted by user")
             finish(status, end.exit_code if end.was_started else None, was_attempted=end.was_started)
+        if end.output is not None and not end.output.excerpt.is_empty:
+            with self._lock:
+                self.outputs.append((step.task.name, end.output))
         result = StepResult(
             step=step.id,
             status=status,
@@ -342,7 +351,7 @@ def _task_failed(context: RunContext, step: StepPlan, end: BodyEnd) -> Failure:
         detail=f"task `{task}` exited with code {end.exit_code}",
         context=step.task.context.name or "",
         why=(why,),
-        next=(f"fix what the output says, then `ota run {requested}`",),
+        next=(f"fix what the output says, then `{context.plan.again}`",),
         show_output=True,
     )
 

@@ -43,7 +43,7 @@ def probe_requirements(
         finding = requirement_finding(
             outcome,
             is_required=requirement.required,
-            rerun=f"ota run {context.plan.requested_step.task.name}",
+            rerun=context.plan.again,
         )
         if finding is None:
             return

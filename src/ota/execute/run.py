@@ -42,11 +42,14 @@ from ota.system.run_id import make_run_id
 
 
 class Ran(Struct, frozen=True, kw_only=True):
-    """A finished run: its events, and the output of the step that failed (else of the requested one)."""
+    """A finished run: its events, and what its steps printed."""
 
     events: tuple[Event, ...]
     ended: RunEnded
     excerpt: Excerpt | None
+    """Of the step that failed, else of the requested one."""
+    outputs: tuple[tuple[str, Excerpt], ...] = ()
+    """Of every task that printed, in the order in which they ended."""
     masker: Masker
 
 
@@ -118,7 +121,10 @@ def run_plan(
         stream.emit(ended)
     failed = interpreter.failed_output or result.end
     excerpt = failed.output.excerpt if failed is not None and failed.output is not None else None
-    return Ran(events=tuple(stream.events), ended=ended, excerpt=excerpt, masker=context.masker)
+    outputs = tuple((task, output.excerpt) for task, output in interpreter.outputs)
+    return Ran(
+        events=tuple(stream.events), ended=ended, excerpt=excerpt, outputs=outputs, masker=context.masker
+    )
 
 
 def _reconcile(loaded: Loaded, stream: EventStream, clock: Clock) -> None:

@@ -179,14 +179,19 @@ class ServiceAttendant:
         found, self._discovery = self._discovery.found, None
         assert found is not None
         discovered = {each.name: found.port for each in self._runtime.listeners if each.bind_port is None}
-        self._listen({**known_ports(self._runtime), **discovered})
+        self._listen({**known_ports(self._runtime), **discovered}, was_discovered=True)
         return None
 
-    def _listen(self, ports: dict[str, int]) -> None:
+    def _listen(self, ports: dict[str, int], *, was_discovered: bool = False) -> None:
         self._resolved = resolved = resolve_listeners(self._runtime, ports)
         if resolved.endpoints or resolved.internal:
             self._emit(
-                EndpointPlanned(step=self._step.id, endpoints=resolved.endpoints, internal=resolved.internal)
+                EndpointPlanned(
+                    step=self._step.id,
+                    endpoints=resolved.endpoints,
+                    internal=resolved.internal,
+                    was_discovered=was_discovered,
+                )
             )
         readiness = self._runtime.readiness
         gated = resolved.of(readiness.probe.listener) if readiness is not None else None

@@ -45,6 +45,10 @@ class Request(Struct, frozen=True, kw_only=True):
     inputs: Mapping[str, str] = {}
     skip_deps: bool = False
     agent: bool = False
+    again: str = ""
+    """This very command line, for follow-up advice; empty where nobody typed one."""
+    target: str = ""
+    """What follow-up commands append to name the same repository, with its leading blank."""
 
 
 # --- where ---------------------------------------------------------------------------------------
@@ -314,6 +318,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     def requested_step(self) -> StepPlan:
         """The step of the requested task."""
         return self.steps[self.requested]
+
+    @property
+    def again(self) -> str:
+        """The command that would do this once more."""
+        return self.request.again or f"ota run {self.requested_step.task.name}"
 
     def refusals(self) -> tuple[Finding, ...]:
         """Why this plan may not start, in execution order."""

@@ -4,7 +4,7 @@ Source: commands specification 2; json-and-receipts 3.12, 3.13; decision D20.
 """
 
 from ota.cli.flags import Arguments, usage_error
-from ota.cli.run_arguments import is_meant_as_path, is_path, read_inputs, trailing_word
+from ota.cli.run_arguments import is_meant_as_path, is_path, read_inputs, trailing_word, typed_again
 from ota.cli.session import Session
 from ota.contract.grammar import parse_memory
 from ota.contract.load import Loaded
@@ -78,6 +78,8 @@ def _request(arguments: Arguments, session: Session) -> tuple[Loaded, Request]:
         inputs=inputs,
         skip_deps=arguments.has("--skip-deps"),
         agent=arguments.has("--agent"),
+        again=typed_again(arguments, session.target(path), session.selection()),
+        target=session.target(path),
     )
 
 
@@ -135,7 +137,6 @@ def _options(arguments: Arguments) -> RunOptions:
     return RunOptions(
         jobs=jobs,
         keep_logs=arguments.has("--log"),
-        is_live=_is_live(arguments),
         terminal_streams=streams,  # type: ignore[arg-type]  # the two stream names
         has_terminal=on_terminal and is_terminal(STDIN),
         stdin="inherit" if jobs == 1 else "devnull",
@@ -248,14 +249,14 @@ def _print_text(
         if ran.excerpt is not None and not ran.excerpt.is_empty and failure.show_output:
             limit = run_text.EXCERPT_LINES if is_live else run_text.FAILED_EXCERPT_LINES
             block += run_text.output_block(ran.excerpt, style, limit=limit, was_live=is_live)
-        blocks.append([*block, *run_text.next_block(facts, style)])
-    elif not is_live and ran.excerpt is not None and not ran.excerpt.is_empty:
-        blocks.append(run_text.output_block(ran.excerpt, style, limit=run_text.EXCERPT_LINES, was_live=False))
+        blocks.append([*block, *run_text.next_block(facts, plan, style)])
+    elif not is_live:
+        blocks += run_text.output_blocks(ran.outputs, plan.requested_step.task.name, style)
     if arguments.has("--receipt"):
         blocks.append(run_text.receipt_text(document, facts, style))
     blocks.append(run_text.summary_block(summary_rows(facts, plan, loaded), style))
     if failure is None:
-        blocks.append(run_text.next_block(facts, style))
+        blocks.append(run_text.next_block(facts, plan, style))
     gap = "\n" if style.is_concise else "\n\n"
     text = gap.join("\n".join(block) for block in blocks)
     shown = style.tamed(ran.masker.mask(text) if ran.masker else text)

@@ -33,24 +33,8 @@ def preview(arguments: Arguments, session: Session, loaded: Loaded, plan: Plan, 
 
         style = session.style_of(session.out)
         body = plan.requested_step.task.body
-        print(preview_text(document, body, style, _again(arguments, session)), file=session.out)
+        print(preview_text(document, body, style, plan.again), file=session.out)
     return 0 if document["ok"] else 1
-
-
-def _again(arguments: Arguments, session: Session) -> str:
-    """The run this is the preview of, as it is typed."""
-    from shlex import join, quote
-
-    from ota.cli.flags import flag_table
-    from ota.cli.run_arguments import is_path
-
-    task, *others = arguments.positionals
-    path = others[0] if others and is_path(others[0], arguments) else None
-    inputs = list(arguments.inputs) if path is not None or not others else [*others, *arguments.inputs]
-    if arguments.inputs and arguments.inputs[0].partition("=")[0] in flag_table(arguments.command):
-        inputs.insert(0, "--")
-    tail = f" {join(inputs)}" if inputs else ""
-    return f"ota run {quote(task)}{session.target(path)}{session.selection()}{tail}"
 
 
 def _requirement_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> Iterator[Finding]:
@@ -75,7 +59,7 @@ def _requirement_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> Iterat
         )
         for _, each in needed.values()
     ]
-    rerun = f"ota run {plan.requested_step.task.name}"
+    rerun = plan.again
     for (_, each), outcome in zip(needed.values(), prober.probe_many(wanted), strict=True):
         finding = requirement_finding(outcome, is_required=each.required, rerun=rerun)
         if finding is not None:

@@ -82,7 +82,9 @@ class LiveDisplay:
                 self._say(self._style.paint(f"{step} is ready ({elapsed_ms} ms)", "success"))
             case ServiceEnded(step=step):
                 self._flush_lines(step)
-            case EndpointPlanned(endpoints=endpoints) if self._shows_banners and endpoints:
+            case EndpointPlanned(endpoints=endpoints, was_discovered=False) if (
+                self._shows_banners and endpoints
+            ):
                 icon = "🦦 " if self._style.is_rich else ""
                 self._say(f"{icon}Endpoint (planned) {endpoints[0].text}")
             case EndpointConfirmed(endpoint=endpoint) if self._shows_banners:

@@ -3,6 +3,8 @@
 Source: commands specification 1.8, 2.5, 2.10.
 """
 
+from collections.abc import Sequence
+
 from ota.cli.render.style import Style, Tone
 from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
 from ota.evidence.receipt import next_actions
@@ -13,6 +15,8 @@ from ota.resolve.plan import Plan
 
 FAILED_EXCERPT_LINES = 60
 EXCERPT_LINES = 20
+OTHER_EXCERPT_LINES = 5
+"""Of one task among many."""
 _LABEL_WIDTH = 12
 
 _TONES: dict[str, Tone] = {
@@ -57,12 +61,22 @@ def _labelled(name: str, texts: tuple[str, ...], style: Style) -> list[str]:
     return [style.label(name), *(f"{style.bullet} {text}" for text in texts)] if texts else []
 
 
-def output_block(excerpt: Excerpt, style: Style, *, limit: int, was_live: bool) -> list[str]:
+def output_blocks(outputs: Sequence[tuple[str, Excerpt]], task: str, style: Style) -> list[list[str]]:
+    """What each task printed, a block per task; the requested one last and at most length."""
+    blocks = []
+    for name, excerpt in outputs:
+        limit = EXCERPT_LINES if name == task or len(outputs) <= 3 else OTHER_EXCERPT_LINES
+        of = "" if len(outputs) == 1 and name == task else f" of `{name}`"
+        blocks.append(output_block(excerpt, style, limit=limit, was_live=False, of=of))
+    return blocks
+
+
+def output_block(excerpt: Excerpt, style: Style, *, limit: int, was_live: bool, of: str = "") -> list[str]:
     """The last lines of what the task printed, verbatim, and how many there were."""
     lines = [printable(line) for line in excerpt.lines(limit)]
     total = max(excerpt.line_count, len(lines))
     shown = f" showing {len(lines)} of {total} lines" if len(lines) < total else ""
-    block = [f"{style.label('Output')}{shown}", *lines]
+    block = [f"{style.label(f'Output{of}')}{shown}", *lines]
     if len(lines) < total and not was_live:
         block.append("(rerun with `--stream` to see everything, or `--log` to keep it)")
     return block
@@ -93,9 +107,9 @@ def summary_block(rows: list[Row], style: Style) -> list[str]:
     return lines
 
 
-def next_block(facts: RunFacts, style: Style) -> list[str]:
+def next_block(facts: RunFacts, plan: Plan, style: Style) -> list[str]:
     """What to do now."""
-    return [style.label("Next"), *(f"{style.bullet} {action}" for action in next_actions(facts))]
+    return [style.label("Next"), *(f"{style.bullet} {action}" for action in next_actions(facts, plan))]
 
 
 def receipt_text(document: dict[str, object], facts: RunFacts, style: Style) -> list[str]:
