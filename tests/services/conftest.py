@@ -60,19 +60,32 @@ def host_service(name: str, port: int, *, delay_s: float = 0, how: str = "daemon
 
 
 @pytest.fixture
-def served(project: Callable[..., Project]) -> Iterator[Callable[..., Project]]:
-    """Make a repository with `daemon.py`; the services that a test started are ended with it."""
+def served_on_host(project: Callable[..., Project]) -> Iterator[Callable[[Project], None]]:
+    """Give a repository `daemon.py`; the services that the test starts with it are ended with the test."""
     made: list[Path] = []
 
-    def make(text: str, **files: str) -> Project:
-        repo = project({"ota.yaml": text, "daemon.py": DAEMON, **files})
+    def give(repo: Project) -> None:
         made.append(repo.path)
-        return repo
+        repo.write({"daemon.py": DAEMON})
 
-    yield make
+    yield give
     for path in made:
         for file in path.glob("*.pid"):
             with suppress(psutil.NoSuchProcess, ValueError):
                 process = psutil.Process(int(file.read_text()))
                 process.kill()
                 process.wait(10)
+
+
+@pytest.fixture
+def served(
+    project: Callable[..., Project], served_on_host: Callable[[Project], None]
+) -> Callable[..., Project]:
+    """Make a repository with `daemon.py`."""
+
+    def make(text: str, **files: str) -> Project:
+        repo = project({"ota.yaml": text, **files})
+        served_on_host(repo)
+        return repo
+
+    return make

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.conftest import contract
-from support.engines import BUSYBOX, COMPOSE_COMMANDS
-from support.servers import free_port
+from services.conftest import contract, host_service
+from support.engines import BUSYBOX, COMPOSE_COMMANDS, wait_until
+from support.servers import free_port, is_listening
 
 pytestmark = pytest.mark.engine
 
@@ -128,3 +128,57 @@ def test_an_engine_that_is_down_is_named_and_not_the_service(served):
     text = repo.run("run", "go", env=nowhere, timeout=100).err
     assert "docker does not answer" in text
     assert "start the engine until `docker info` answers" in text
+
+
+@pytest.mark.proves("S001-05")
+def test_compose_and_host_services_come_up_in_one_run(served, served_on_host):
+    port, other = free_port(), free_port()
+    repo, app = served("docker compose", application(port), port)
+    served_on_host(repo)
+    services = web_service(app, port) + host_service("db", other)
+    task = TASK.format(port=port).replace("[web]", "[web, db]")
+    repo.write({"ota.yaml": contract(services, task)})
+    result = repo.run("run", "go", "--json", timeout=100)
+    assert result.code == 0, result
+    labels = [each["label"] for each in result.json["receipt"]["steps"]]
+    assert (sorted(labels[:2]), labels[2]) == (["service db", "service web"], "go")
+    assert app.state("web") == "running"
+    assert is_listening(other)
+
+
+@pytest.mark.proves("S003-115")
+def test_a_named_probe_asks_the_endpoint_of_the_service(served):
+    port = free_port()
+    probed = "{probe: alive, from: host, interval: 100ms, retries: 50}"
+    repo, _ = served("docker compose", application(port), port, readiness=probed)
+    probes = (
+        "readiness:\n  probes:\n    alive:\n      kind: http\n      url: http://127.0.0.1:9/\n"
+        "      timeout: 2s\n      expect_status: STATUS\n"
+    )
+    plain = repo.read("ota.yaml")
+    repo.write({"ota.yaml": plain + probes.replace("STATUS", "200")})
+    assert repo.run("run", "go", timeout=100).code == 0
+    repo.write({"ota.yaml": plain.replace("50}", "3}") + probes.replace("STATUS", "204")})
+    result = repo.run("run", "go", timeout=100)
+    assert result.code == 1
+    assert f"127.0.0.1:{port}" in result.err
+    assert "expected 204" in result.err
+
+
+@pytest.mark.proves("S003-33")
+def test_doctor_asks_a_compose_service_without_any_script_and_starts_nothing(served, assert_schema):
+    port = free_port()
+    brief = "{kind: http, path: /, from: host, interval: 100ms, retries: 2}"
+    repo, app = served("docker compose", application(port), port, readiness=brief)
+
+    def findings():
+        document = repo.run("doctor", "--json", timeout=100).json
+        assert_schema(document, "doctor")
+        return [each for each in document["findings"] if each["code"].startswith("OTA_SERVICE_")]
+
+    (finding,) = findings()
+    assert finding["code"] == "OTA_SERVICE_READINESS_FAILED"
+    assert f"`docker compose -f compose.yaml -p {app.name} up -d web`" in finding["next"]
+    assert app.engine.run("ps", "-a", "--format", "{{.Names}}").stdout.count(app.name) == 0
+    app.run("up", "-d", "web")
+    wait_until(lambda: findings() == [], "a service that doctor takes for ready")

@@ -108,6 +108,8 @@ class ServicePlan(Struct, frozen=True, kw_only=True):
     retries: int = 120
     timeout_ms: int = 2000
     start_period_ms: int = 0
+    has_own_retries: bool = False
+    """Whether the contract says how patient to be."""
 
     @property
     def can_start(self) -> bool:

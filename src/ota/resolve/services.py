@@ -81,6 +81,7 @@ def _plan(scope: Scope, name: str, service: Service) -> ServicePlan:
         plan,
         interval_ms=parse_duration_ms(readiness.interval) if readiness.interval else plan.interval_ms,
         retries=readiness.retries or plan.retries,
+        has_own_retries=readiness.retries is not None,
         start_period_ms=parse_duration_ms(readiness.start_period) if readiness.start_period else 0,
     )
 

@@ -84,7 +84,7 @@ def _lock(service: ServicePlan, scene: ServiceScene, watcher: Watcher, stack: Ex
     """
     path = scene.root / LOCKS_FOLDER / f"service-{file_name(service.name)}.lock"
     began_at = scene.clock.monotonic_s()
-    deadline = Deadline.after(scene.clock, scene.start_limit_s + _timing(service).budget_s)
+    deadline = Deadline.after(scene.clock, scene.start_limit_s + timing_of(service).budget_s)
     while True:
         try:
             stack.enter_context(ResourceLock(path, what=scene.what, limit_s=_LOCK_TURN_S, clock=scene.clock))
@@ -188,7 +188,7 @@ def _wait(
                 f"{at} of {render_elapsed(timing.budget_s)})"
             )
 
-    timing = _timing(service) if service.readiness is not None else _RUNNING_TIMING
+    timing = timing_of(service) if service.readiness is not None else _RUNNING_TIMING
     outcome = wait_ready(
         gates,
         timing,
@@ -217,7 +217,8 @@ def _wait(
             raise AssertionError(f"an end of waiting: {outcome}")
 
 
-def _timing(service: ServicePlan) -> Timing:
+def timing_of(service: ServicePlan) -> Timing:
+    """How often its readiness is asked, and for how long."""
     return Timing(
         interval_s=service.interval_ms / 1000,
         retries=service.retries,

@@ -19,6 +19,7 @@ from ota.contract.model.scalars import Lifecycle, Plane
 from ota.diagnose.diagnosis import Diagnosis, doctor
 from ota.diagnose.documents import doctor_document, group_documents, summary_document
 from ota.diagnose.hygiene import FILE, Ignored, added_block, observe_ignored, with_rules
+from ota.diagnose.observing import observed_services
 from ota.diagnose.scene import Scene
 from ota.errors import ContractUnreadableError, HostError
 from ota.resolve.documents.findings import finding_documents
@@ -37,7 +38,7 @@ def run(arguments: Arguments, session: Session) -> int:
         nonlocal fix
         if arguments.has("--fix"):  # first, so that what it mends is no finding any more
             fix = _fix(scene, is_dry=arguments.has("--dry-run"))
-        return doctor(scene, mode, lifecycle=asked, observe_services=None)
+        return doctor(scene, mode, lifecycle=asked, observe_services=observed_services)
 
     try:
         scene, diagnosis = diagnosed(session, arguments, ask)

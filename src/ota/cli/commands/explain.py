@@ -9,13 +9,14 @@ from ota.cli.diagnosing import Interrupted, diagnosed
 from ota.cli.flags import Arguments
 from ota.cli.session import Session
 from ota.diagnose.diagnosis import Diagnosis, doctor
+from ota.diagnose.observing import observed_services
 from ota.diagnose.scene import Scene
 
 
 def run(arguments: Arguments, session: Session) -> int:
     """Diagnose as `ota doctor` does, natively; 1 when a step is an error."""
     try:
-        scene, diagnosis = diagnosed(session, arguments, partial(doctor, observe_services=None))
+        scene, diagnosis = diagnosed(session, arguments, partial(doctor, observe_services=observed_services))
     except Interrupted as interrupted:
         return interrupted.exit_code
     if arguments.is_json:
