@@ -149,6 +149,29 @@ def test_services_start_after_what_they_depend_on_and_otherwise_side_by_side(ser
     assert max(left["finished_at"], right["finished_at"]) <= steps["service app"]["started_at"]
 
 
+def test_a_closure_larger_than_what_waits_at_once_comes_up_in_order(served):
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listening:
+        port = listening.getsockname()[1]
+        services = "".join(
+            f"  s{n}:\n    endpoints: {{host: {{address: 127.0.0.1, port: {port}}}}}\n"
+            "    readiness: {kind: tcp, from: host, interval: 50ms, retries: 20}\n"
+            + (
+                f"    depends_on: [{', '.join(f's{m}' for m in (n + 1, n + 7) if m < 60)}]\n"
+                if n < 59
+                else ""
+            )
+            for n in range(60)
+        )
+        repo = served(contract(services, TASK.format(names="s0")))
+        document = repo.run("run", "go", "--json").json
+    assert document["ok"]
+    ended = {each["label"]: each["finished_at"] for each in document["receipt"]["steps"]}
+    began = {each["label"]: each["started_at"] for each in document["receipt"]["steps"]}
+    assert len(began) == 61
+    for n in range(59):
+        assert ended[f"service s{n + 1}"] <= began[f"service s{n}"]
+
+
 @pytest.mark.proves("S002-61")
 def test_a_service_that_does_not_get_ready_keeps_the_body_from_starting(served, assert_schema):
     port, wrong = free_port(), free_port()

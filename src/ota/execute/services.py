@@ -6,7 +6,7 @@ is `ota.services`'s; this module tells it as events and decides what it means fo
 Source: runtime specification 13, 14.1; contract specification 15.12; decision D3.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from threading import Event, Lock
 
@@ -31,6 +31,7 @@ from ota.execute.output import StepOutput
 from ota.resolve.injection import injection
 from ota.resolve.plan import StepPlan
 from ota.resolve.service_plan import ServicePlan
+from ota.resolve.services import closure
 from ota.services.bring_up import ServiceEnd, bring_up
 from ota.services.compose import ComposeChoices
 from ota.services.scene import How, ServiceScene
@@ -92,8 +93,14 @@ class ServiceKeeper:
         """Bring up what a task requires; the first trouble in starting order, None when all are ready."""
         self._learn_secrets(step)
         services = closure_of(self._context.plan, step.task)
-        # in starting order: whoever waits for a dependency waits for a job that has begun
-        kept = side_by_side([partial(self._keep, each, step) for each in services])
+        mine = self._claim(services)
+        try:
+            # in starting order: whoever waits for a dependency waits for a job that has begun
+            jobs = [partial(self._keep, each, step, is_mine=each.name in mine) for each in services]
+            kept = side_by_side(jobs)
+        finally:
+            for name in mine:  # also those that a defect kept from being begun: nobody waits for them
+                self._entries[name].done.set()
         bad = [each for each in kept if each.end is None or not each.end.is_ready]
         if not bad:
             return None
@@ -115,32 +122,34 @@ class ServiceKeeper:
         )
         context.learn_secrets(resolved.secrets)
 
-    def _keep(self, service: ServicePlan, step: StepPlan) -> _Kept:
+    def _claim(self, services: Iterable[ServicePlan]) -> frozenset[str]:
+        """Those that nobody in this run takes care of yet; from now on the caller does."""
         with self._lock:
-            entry = self._entries.get(service.name)
-            is_mine = entry is None
-            if entry is None:
-                entry = self._entries[service.name] = _Entry()
+            mine = frozenset(each.name for each in services if each.name not in self._entries)
+            self._entries.update({name: _Entry() for name in mine})
+            return mine
+
+    def _keep(self, service: ServicePlan, step: StepPlan, *, is_mine: bool) -> _Kept:
+        entry = self._entries[service.name]
         if not is_mine:
-            # whoever has it looks at interrupts itself, so this wait ends with the other's
-            while not self._context.clock.wait(entry.done, _LOOK_UP_S):
-                pass
-            assert entry.kept is not None
-            return entry.kept
-        entry.kept = _Kept(service=service)
+            return self._awaited(service)
         try:
             entry.kept = self._brought_up(service, step)
         finally:
             entry.done.set()
         return entry.kept
 
+    def _awaited(self, service: ServicePlan) -> _Kept:
+        """What came of a service. Whoever has it looks at interrupts itself, so that this wait ends too."""
+        entry = self._entries[service.name]
+        while not self._context.clock.wait(entry.done, _LOOK_UP_S):
+            pass
+        return entry.kept or _Kept(service=service)
+
     def _brought_up(self, service: ServicePlan, step: StepPlan) -> _Kept:
-        for name in service.depends_on:
-            entry = self._entries[name]
-            while not self._context.clock.wait(entry.done, _LOOK_UP_S):
-                pass
-            below = entry.kept
-            if below is None or below.end is None or not below.end.is_ready:
+        for below in closure(self._context.plan.services, service.depends_on):
+            end = self._awaited(below).end
+            if end is None or not end.is_ready:
                 return _Kept(service=service)
         if self._interrupt() is not None:
             return _Kept(service=service, end=ServiceEnd(was_interrupted=True))
