@@ -42,6 +42,24 @@ def test_a_slow_reader_gets_everything(pipe, blocking):
     assert bytes(received) == data
 
 
+def test_a_place_that_is_full_after_all_is_asked_again(pipe, monkeypatch):
+    """Another writer may have filled it between the look and the write."""
+    read_end, write_end = pipe
+    refusals = [BlockingIOError(), BlockingIOError()]
+    write = os.write
+
+    def often_full(descriptor, data):
+        if refusals:
+            raise refusals.pop()
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", often_full)
+    sink = OutputSink(write_end)
+    sink.write(b"all of it")
+    assert os.read(read_end, 99) == b"all of it"
+    assert not sink.is_lost
+
+
 def test_a_reader_that_left_is_forgotten_without_a_word(pipe):
     read_end, write_end = pipe
     os.close(read_end)
