@@ -92,6 +92,31 @@ def test_bytes_that_are_no_text_pass(repo, flags):
         assert len(result.out_bytes) == 300_000 + len("\nafter\n")
 
 
+def test_a_last_line_without_an_end_keeps_its_name_and_its_line(project):
+    contract = """
+version: 1
+project: {name: unended}
+tasks:
+  hook: {run: "printf hook-part"}
+  dep: {run: "printf dep-part", after_always: [hook]}
+  task: {run: "printf task-part", depends_on: [dep], after_success: [hook]}
+"""
+    repo = project({"ota.yaml": contract})
+    side_by_side = repo.run("run", "task", "--stream", "--jobs", "3").out
+    assert side_by_side == "dep | dep-part\nhook | hook-part\ntask | task-part\nhook | hook-part\n"
+    words = " ".join([*OTA, "run", "task", "--stream"])
+    together = subprocess.run(
+        ["sh", "-c", f"exec {words} 2>&1"],
+        cwd=repo.path,
+        env=repo.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "hook-part\nRUN SUMMARY" in together.stdout
+
+
 def test_a_task_that_closes_its_outputs_is_waited_for_and_its_code_kept(repo):
     began = time.monotonic()
     result = repo.run("run", "closes", "--stream")

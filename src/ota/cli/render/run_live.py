@@ -14,6 +14,7 @@ from ota.execute.events import (
     EndpointPlanned,
     Event,
     ReadinessExhausted,
+    RunEnded,
     RunNote,
     ServiceBegan,
     ServiceEnded,
@@ -51,7 +52,7 @@ class LiveDisplay:
         self._is_prefixed = is_prefixed
         self._shows_steps = shows_steps
         self._shows_banners = shows_banners
-        self._partial: dict[tuple[str, Stream], bytes] = {}
+        self._partial: dict[tuple[str, Stream], tuple[str, bytes]] = {}
         self._tones: dict[str, Tone] = {}
         self._is_mid_line = False
 
@@ -98,6 +99,10 @@ class LiveDisplay:
                 self._say(
                     self._style.paint(f"{step} was not ready after {attempts} attempts: stopping it", "error")
                 )
+            case RunEnded() if self._is_mid_line and self._shows_banners:
+                # the report that follows begins a line of its own
+                self._told.write("\n")
+                self._is_mid_line = False
             case RunNote(text=text, is_warning=True):
                 self._say(self._style.paint(f"Warning: {text}", "warn"))
             case _:
@@ -111,20 +116,21 @@ class LiveDisplay:
     # -- lines of several tasks ------------------------------------------------------------------
 
     def _write_lines(self, step: str, task: str, stream: Stream, data: bytes) -> None:
-        pending = self._partial.pop((step, stream), b"") + data
+        _, held = self._partial.pop((step, stream), (task, b""))
+        pending = held + data
         *lines, rest = pending.split(b"\n")
         for line in lines:
             self._write_line(task, stream, line)
         if len(rest) > _LINE_LIMIT:
             self._write_line(task, stream, rest)
         elif rest:
-            self._partial[step, stream] = rest
+            self._partial[step, stream] = (task, rest)
 
     def _flush_lines(self, step: str) -> None:
         for stream in ("stdout", "stderr"):
-            rest = self._partial.pop((step, stream), b"")
+            task, rest = self._partial.pop((step, stream), ("", b""))
             if rest:
-                self._write_line(step, stream, rest)
+                self._write_line(task, stream, rest)
 
     def _write_line(self, task: str, stream: Stream, line: bytes) -> None:
         sink = self._sinks[stream]
