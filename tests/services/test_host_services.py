@@ -360,6 +360,23 @@ def test_after_a_kill_of_ota_the_next_run_takes_the_service_as_it_is(served):
     assert started(repo) == ["db"]
 
 
+def test_a_preview_lists_the_services_in_order_and_starts_none(served, assert_schema):
+    reached = (
+        "  base:\n    endpoints: {host: {address: 127.0.0.1, port: 1}}\n"
+        "    readiness: {kind: tcp, from: host}\n"
+    )
+    services = host_service("db", free_port(), more="    depends_on: [base]\n") + reached
+    repo = served(contract(services, TASK.format(names="db")))
+    document = repo.run("run", "go", "--dry-run", "--json").json
+    assert_schema(document, "run")
+    assert document["plan"]["actions"] == [
+        "wait for service base",
+        "start unless ready, and wait for service db",
+        "run go in host",
+    ]
+    assert started(repo) == []
+
+
 # --- what this build cannot do ---------------------------------------------------------------------
 
 

@@ -86,7 +86,7 @@ class ServiceFacts(Struct, kw_only=True):
         told = []
         match self.started:
             case ServiceStarted(how="started", detail=detail):
-                told.append(f"started with `{detail}`, keeps running")
+                told.append(f"started with `{detail}`")
             case ServiceStarted(how="already_running", detail=detail):
                 told.append("already running, not started" + (f" ({detail})" if detail else ""))
             case ServiceStarted():
@@ -94,7 +94,7 @@ class ServiceFacts(Struct, kw_only=True):
             case None:
                 pass
         if self.ready is not None:
-            told.append(f"ready after {self.ready.elapsed_ms} ms")
+            told.append(f"ready after {self.ready.elapsed_ms} ms, keeps running")
         return (*told, *self.warnings)
 
 

@@ -22,6 +22,7 @@ from ota.resolve.documents.shape import Document, compact
 from ota.resolve.documents.tasks import TaskDocuments
 from ota.resolve.plan import ActionBody, Plan, PrepareBody, StepPlan, TaskPlan
 from ota.resolve.requirement_sets import CANONICAL_SOURCES, OWNED_TOOLS
+from ota.resolve.service_plan import ServicePlan
 from ota.system.host import HostFacts
 
 
@@ -113,7 +114,8 @@ _MAY_BE_MADE = ("OTA_ENV_FILE_MISSING", "OTA_ENV_MISSING", "OTA_ENV_SOURCE_MISSI
 def plan_document(plan: Plan) -> Document:
     """What would happen, in order."""
     before = [step for step in plan.steps.values() if step.relation in ("depends_on", "aggregate_member")]
-    actions = [(_action(step), stage_family(step)) for step in plan.steps.values()]
+    services = [(_service_action(each), "setup") for each in plan.services]
+    actions = [*services, *((_action(step), stage_family(step)) for step in plan.steps.values())]
     return compact(
         dependency_chain=[step.id for step in before],
         dependency_steps=[_dependency(step) for step in before],
@@ -122,6 +124,10 @@ def plan_document(plan: Plan) -> Document:
         staged_actions=[{"action": action, "stage_family": family} for action, family in actions],
         notes=[note for step in plan.steps.values() for note in step.task.notes],
     )
+
+
+def _service_action(service: ServicePlan) -> str:
+    return f"{'start unless ready, and ' if service.can_start else ''}wait for service {service.name}"
 
 
 def _action(step: StepPlan) -> str:
