@@ -8,17 +8,19 @@ Source: doctor specification 9 (checks), 16; commands specification 9; contract 
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ota.contract.model.checks import Check
 from ota.diagnose.scene import Scene
-from ota.diagnose.surfaces import surface_findings
 from ota.errors import Evidence, Finding, Severity
 from ota.readiness.checks import CheckResult, CheckScene, evaluate
-from ota.readiness.named import ProbeAnswer, ask
 from ota.resolve.probes import ProbeProblem, ResolvedProbe, resolve_probe
+
+if TYPE_CHECKING:
+    from ota.readiness.named import ProbeAnswer
 
 Job = Callable[[], tuple[Finding, ...]]
 """Asks something and tells what is wrong with the answer."""
@@ -132,10 +134,10 @@ def readiness_jobs(scene: Scene, items: ReadinessItems) -> list[Job]:
     return [
         *(partial(_check, scene, check, asked, check.severity, owners) for check in items.checks),
         *(partial(_probe, scene, name, is_signal=False) for name in items.probes),
-        *(partial(surface_findings, scene, name, is_signal=False) for name in items.surfaces),
+        *(partial(_surface, scene, name, is_signal=False) for name in items.surfaces),
         *(partial(_check, scene, check, asked, "info", owners) for check in items.signal_checks),
         *(partial(_probe, scene, name, is_signal=True) for name in items.signal_probes),
-        *(partial(surface_findings, scene, name, is_signal=True) for name in items.signal_surfaces),
+        *(partial(_surface, scene, name, is_signal=True) for name in items.signal_surfaces),
     ]
 
 
@@ -267,13 +269,15 @@ def _start(owner: str) -> str:
 
 
 def _probe(scene: Scene, name: str, *, is_signal: bool) -> tuple[Finding, ...]:
+    from ota.readiness.named import ask
+
     resolved = resolve_probe(scene.scope, name)
     answer = ask(resolved)
     return () if answer.holds else (probe_finding(scene, name, resolved, answer, is_signal=is_signal),)
 
 
 def probe_finding(
-    scene: Scene, name: str, resolved: ResolvedProbe | ProbeProblem, answer: ProbeAnswer, *, is_signal: bool
+    scene: Scene, name: str, resolved: ResolvedProbe | ProbeProblem, answer: "ProbeAnswer", *, is_signal: bool
 ) -> Finding:
     """What an unanswered probe of a workflow means."""
     lane = "SIGNAL_PROBE" if is_signal else "PROBE"
@@ -299,6 +303,12 @@ def probe_finding(
             command=answer.target,
         ),
     )
+
+
+def _surface(scene: Scene, name: str, *, is_signal: bool) -> tuple[Finding, ...]:
+    from ota.diagnose.surfaces import surface_findings
+
+    return surface_findings(scene, name, is_signal=is_signal)
 
 
 def every_finding(found: Iterable[Iterable[Finding]]) -> tuple[Finding, ...]:

@@ -20,7 +20,6 @@ from ota.contract.durations import parse_check_timeout
 from ota.contract.model.checks import ChangedFiles, Check, EnvAssertion, EnvCheck, HostRule
 from ota.env.dotenv import read_dotenv
 from ota.errors import HostError
-from ota.readiness.named import ask
 from ota.resolve.probes import ProbeProblem, ResolvedProbe
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
 from ota.system.processes import end_processes, owned_processes
@@ -85,6 +84,8 @@ def evaluate(check: Check, scene: CheckScene) -> CheckResult:
 
 
 def _probe(check: Check, name: str, scene: CheckScene) -> CheckResult:
+    from ota.readiness.named import ask  # sockets cost, and most checks ask none
+
     unknown = ProbeProblem(name=name, why=f"probe `{name}` is not resolved here", next="ota check")
     timeout_s = parse_check_timeout(check.timeout).ms / 1000 if check.timeout is not None else None
     answer = ask(scene.probes.get(name, unknown), timeout_s=timeout_s)
