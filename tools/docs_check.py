@@ -207,16 +207,20 @@ def sections(file: Path) -> set[str]:
 class Composed(NamedTuple):
     """A code that is put together from pieces: `code=f"OTA_{kind.upper()}_{what}"`."""
 
-    pattern: re.Pattern[str]
-    is_raised: tuple[bool, ...]
-    """Of each piece, whether it is written in small letters in the source."""
+    parts: tuple[str | bool, ...]
+    """Fixed text, and for each piece whether it is written in small letters in the source."""
 
-    def makes(self, code: str, source: str) -> bool:
-        """Whether every piece that would make this code is a literal of the source."""
-        found = self.pattern.fullmatch(code)
-        return found is not None and all(
-            f'"{piece.lower() if is_raised else piece}"' in source
-            for piece, is_raised in zip(found.groups(), self.is_raised, strict=True)
+    def makes(self, code: str, source: str, at: int = 0) -> bool:
+        """Whether some way of cutting the code leaves only literals of the source as pieces."""
+        if at == len(self.parts):
+            return not code
+        part = self.parts[at]
+        if isinstance(part, str):
+            return code.startswith(part) and self.makes(code[len(part) :], source, at + 1)
+        return any(
+            f'"{code[:end].lower() if part else code[:end]}"' in source
+            and self.makes(code[end:], source, at + 1)
+            for end in range(1, len(code) + 1)
         )
 
 
@@ -235,16 +239,14 @@ def codes_in_source() -> tuple[set[str], list[Composed]]:
 
 
 def _composed(text: ast.JoinedStr) -> Composed:
-    pieces = [part.value for part in text.values if isinstance(part, ast.FormattedValue)]
-    pattern = "".join(
-        re.escape(str(part.value)) if isinstance(part, ast.Constant) else r"([A-Z0-9_]+?)"
-        for part in text.values
-    )
-    raised = tuple(
-        isinstance(piece, ast.Call) and isinstance(piece.func, ast.Attribute) and piece.func.attr == "upper"
-        for piece in pieces
-    )
-    return Composed(re.compile(pattern), raised)
+    parts: list[str | bool] = []
+    for piece in text.values:
+        if isinstance(piece, ast.Constant):
+            parts.append(str(piece.value))
+        else:
+            assert isinstance(piece, ast.FormattedValue)
+            parts.append(isinstance(piece.value, ast.Call))
+    return Composed(tuple(parts))
 
 
 def wrong_codes() -> Iterator[str]:

@@ -249,7 +249,7 @@ def _missing_parts(
         yield _part_finding(
             scene,
             rust,
-            f"{kind.upper()}_MISSING",
+            "COMPONENT_MISSING" if kind == "component" else "TARGET_MISSING",
             f"Missing toolchain {kind}: {name}",
             f"`{command}` does not list it",
             f"`rustup {kind} add {name}`, then rerun `{scene.rerun}`",
