@@ -7,7 +7,7 @@ Source: commands specification 1.11, 1.13; lessons, "Nothing left behind".
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,6 @@ from ota.contract.load import Loaded
 from ota.diagnose.scene import Scene
 from ota.system.clock import SYSTEM_CLOCK
 from ota.system.files import repository_reader
-from ota.system.guardian import arm_guardian
 from ota.system.host import environ, observe_host
 from ota.system.interrupts import Interrupt, Interrupts
 from ota.system.processes import end_processes, owned_processes
@@ -52,8 +51,14 @@ def make_scene(arguments: Arguments, session: Session, loaded: Loaded, run_id: s
     )
 
 
-def diagnosed(session: Session, arguments: Arguments, ask: Callable[[Scene], T]) -> tuple[Scene, T]:
-    """Load the contract, ask, and clean up.
+def diagnosed(
+    session: Session,
+    arguments: Arguments,
+    ask: Callable[[Scene], T],
+    *,
+    may_start: Callable[[Scene], bool] = lambda _: True,
+) -> tuple[Scene, T]:
+    """Load the contract, ask, and clean up. `may_start`: whether asking can start a process at all.
 
     Raises:
         Interrupted: a stop signal came; what was asked is stopped.
@@ -62,7 +67,9 @@ def diagnosed(session: Session, arguments: Arguments, ask: Callable[[Scene], T])
     loaded = session.load_contract(arguments.path)
     run_id = make_run_id(arguments.command.name)
     scene = make_scene(arguments, session, loaded, run_id)
-    with _watched(loaded.root, run_id, scene) as interrupts:
+    guarded = _guarded(loaded.root, run_id) if may_start(scene) else nullcontext()
+    with guarded, Interrupts() as interrupts:
+        scene.should_stop = lambda: interrupts.since(0) is not None
         answer = ask(scene)
         interrupt = interrupts.since(0)
     if interrupt is not None:
@@ -71,12 +78,14 @@ def diagnosed(session: Session, arguments: Arguments, ask: Callable[[Scene], T])
 
 
 @contextmanager
-def _watched(root: Path, run_id: str, scene: Scene) -> Iterator[Interrupts]:
+def _guarded(root: Path, run_id: str) -> Iterator[None]:
+    """Ends what was started, also when ota itself is killed."""
+    from ota.system.guardian import arm_guardian
+
     # the journal is never written: the guardian goes by the marker alone
-    with arm_guardian(root / ".ota" / "state" / f"{run_id}.none", run_id=run_id), Interrupts() as interrupts:
-        scene.should_stop = lambda: interrupts.since(0) is not None
+    with arm_guardian(root / ".ota" / "state" / f"{run_id}.none", run_id=run_id):
         try:
-            yield interrupts
+            yield
         finally:
             left = owned_processes(run_id)
             if left:

@@ -7,13 +7,14 @@ from ota.cli.diagnosing import Interrupted, diagnosed
 from ota.cli.flags import Arguments
 from ota.cli.session import Session
 from ota.diagnose.diagnosis import Diagnosis, check
+from ota.diagnose.readiness import select_items, starts_commands
 from ota.diagnose.scene import Scene
 
 
 def run(arguments: Arguments, session: Session) -> int:
     """Ask and show; 1 when a check of severity error, or a gate of the workflow, does not hold."""
     try:
-        scene, diagnosis = diagnosed(session, arguments, check)
+        scene, diagnosis = diagnosed(session, arguments, check, may_start=_may_start)
     except Interrupted as interrupted:
         return interrupted.exit_code
     if arguments.is_json:
@@ -24,6 +25,10 @@ def run(arguments: Arguments, session: Session) -> int:
     else:
         print(_text(scene, diagnosis, session, arguments), file=session.out)
     return 0 if diagnosis.verdict.is_ready else 1
+
+
+def _may_start(scene: Scene) -> bool:
+    return starts_commands(select_items(scene))
 
 
 def _text(scene: Scene, diagnosis: Diagnosis, session: Session, arguments: Arguments) -> str:
