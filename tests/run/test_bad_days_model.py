@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.leaks import MARK, marked_processes
 from support.project import Project
 
-pytestmark = [pytest.mark.edge, pytest.mark.slow]
+pytestmark = [pytest.mark.edge, pytest.mark.slow, pytest.mark.timeout(300)]
 
 BODIES = {
     "ends": ("echo did-run", 0),
