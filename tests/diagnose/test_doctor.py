@@ -360,7 +360,7 @@ workflows:
 )
 
 
-@pytest.mark.proves("S002-03", "S002-30", "S001-118")
+@pytest.mark.proves("S002-03", "S002-30")
 def test_requirements_of_a_context_belong_to_its_tasks_alone(project):
     repo = project({"ota.yaml": SCOPED})
     _, document = diagnosed(repo)
