@@ -37,11 +37,31 @@ LIBRARIES = (
 )
 TRIXIE = """\
 Types: deb
-URIs: http://deb.debian.org/debian
+URIs: {mirror}
 Suites: trixie
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 """
+SOURCES = Path("/etc/apt")
+
+
+def debian_mirror() -> str:
+    """The mirror this machine takes Debian itself from; security updates have one of their own."""
+    files = [SOURCES / "sources.list", *sorted((SOURCES / "sources.list.d").glob("*.[ls]*"))]
+    words = [
+        word
+        for file in files
+        if file.suffix in (".list", ".sources") and file.is_file()
+        for word in file.read_text(encoding="utf-8").split()
+    ]
+    mirror = next((word for word in words if "://" in word and word.rstrip("/").endswith("/debian")), None)
+    if mirror is None:
+        raise EngineError(
+            "no source of Debian packages is configured",
+            "Compose v2 is fetched from the mirror this machine already uses",
+            "add Debian to /etc/apt/sources.list.d, or install the docker compose plugin by hand",
+        )
+    return mirror
 
 
 def is_static(program: str) -> bool:
@@ -115,7 +135,7 @@ def fetch_compose(cache: Path) -> Path:
         apart = Path(folder)
         for name in ("sources", "lists/partial", "cache/archives/partial", "fetched"):
             (apart / name).mkdir(parents=True)
-        (apart / "sources" / "trixie.sources").write_text(TRIXIE)
+        (apart / "sources" / "trixie.sources").write_text(TRIXIE.format(mirror=debian_mirror()))
         (apart / "status").touch()
         options = {
             "Dir::Etc::SourceList": os.devnull,
