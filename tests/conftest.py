@@ -11,10 +11,13 @@ import psutil
 import pytest
 
 from support.leaks import MARK, left_behind
-from support.project import Project
+from support.project import SOURCE, Project
 from support.schemas import assert_schema as check_schema
 
 pytest_plugins = ["support.engines"]
+
+# Children of tests import the code of this checkout, installed or not.
+os.environ["PYTHONPATH"] = str(SOURCE)
 
 MakeProject = Callable[..., Project]
 

@@ -36,10 +36,11 @@ sys.stdin.read()
 
 @contextmanager
 def server_process(address: str, port: int = 0, **env: str) -> Iterator[tuple[int, int]]:
-    """A real process that listens; its pid and port."""
+    """A real process that listens; its pid and port. It is nobody's task unless `env` says so."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTA_")}
     with subprocess.Popen(
         [sys.executable, "-S", "-c", SERVER, address, str(port)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **env},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**inherited, **env},
     ) as process:  # fmt: skip
         assert process.stdout is not None
         try:
