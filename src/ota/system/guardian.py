@@ -12,17 +12,18 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, Self
 
 import msgspec
+from msgspec import Struct
 
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline, now_utc
 from ota.system.interrupts import STOP_SIGNALS
-from ota.system.journal import CleanedStep, read_journal
+from ota.system.journal import CleanedStep, JournalFacts, read_journal
 from ota.system.process_table import HAS_PROC
 from ota.system.processes import EndRecord, Identity, end_processes, open_handle, owned_processes
 
@@ -32,6 +33,22 @@ GOODBYE_LIMIT_S = 2.0
 _NAME = b"ota-guardian"
 _ARMED = b"A"
 _GOODBYE = b"G"
+
+
+class Released(Struct, frozen=True, kw_only=True):
+    """What became of the containers a dead run had announced."""
+
+    removed: tuple[str, ...] = ()
+    """Containers that are gone, and bodies that were ended inside containers that stay."""
+    left: tuple[Finding, ...] = ()
+    """What could not be removed or ended, and why."""
+
+
+Release = Callable[[JournalFacts], Released]
+"""Removes what a run of this journal made in container engines, where labels prove that it did.
+
+Given by whoever knows engines: this room knows processes only.
+"""
 
 
 class Guardian:
@@ -70,7 +87,9 @@ class Guardian:
             self.pid = 0
 
 
-def arm_guardian(journal: Path, *, run_id: str, clock: Clock = SYSTEM_CLOCK) -> Guardian:
+def arm_guardian(
+    journal: Path, *, run_id: str, release: Release | None = None, clock: Clock = SYSTEM_CLOCK
+) -> Guardian:
     """Fork the guardian and wait until it says that it watches.
 
     Must be called while the process has one thread. Where it cannot be done the guardian
@@ -89,7 +108,7 @@ def arm_guardian(journal: Path, *, run_id: str, clock: Clock = SYSTEM_CLOCK) -> 
     try:
         pid = os.fork()
         if pid == 0:
-            _be_guardian(watched_read, armed_write, journal.absolute(), run_id)
+            _be_guardian(watched_read, armed_write, journal.absolute(), run_id, release)
     except OSError as error:
         os.close(watched_write)
         os.close(armed_read)
@@ -170,14 +189,16 @@ def _wait_bounded(pid: int, handle: int | None, clock: Clock) -> bool:
 # -- in the guardian ---------------------------------------------------------------------------
 
 
-def _be_guardian(watched_read: int, armed_write: int, journal: Path, run_id: str) -> NoReturn:
+def _be_guardian(
+    watched_read: int, armed_write: int, journal: Path, run_id: str, release: Release | None
+) -> NoReturn:
     """The whole life of the forked process; never returns."""
     try:
         watched, armed = _detach(watched_read, armed_write)
         os.write(armed, _ARMED)
         os.close(armed)
         if os.read(watched, 1) != _GOODBYE:
-            _clean(journal, run_id)
+            _clean(journal, run_id, release)
     finally:
         # no exit handlers, no flushing of buffers that belong to the run, no traceback
         os._exit(0)
@@ -209,13 +230,25 @@ def _detach(watched_read: int, armed_write: int) -> tuple[int, int]:
     return 3, 4
 
 
-def _clean(journal: Path, run_id: str) -> None:
+def _clean(journal: Path, run_id: str, release: Release | None) -> None:
     """End what the dead run started, write that down, remove its journal."""
-    leaders: tuple[Identity, ...] = ()
+    facts = JournalFacts(path=journal, run_id=run_id)
     with suppress(HostError):  # unreadable, or never written: the marker has to do
-        leaders = read_journal(journal).leaders
-    record = end_what_is_owned(run_id, leaders, grace_s=GRACE_S)
-    close_journal(journal, by="guardian", record=record)
+        facts = read_journal(journal)
+    # the engine's clients first: a container that one of them was still asking for comes to be, or not
+    record = end_what_is_owned(run_id, facts.leaders, grace_s=GRACE_S)
+    released = release_containers(facts, release)
+    close_journal(journal, by="guardian", record=record, released=released)
+
+
+def release_containers(facts: JournalFacts, release: Release | None) -> Released:
+    """Nothing is asked of any engine when the journal announces no container."""
+    if not facts.containers or release is None:
+        return Released()
+    try:
+        return release(facts)
+    except HostError as error:
+        return Released(left=error.findings)
 
 
 def end_what_is_owned(
@@ -236,14 +269,14 @@ def end_what_is_owned(
     )
 
 
-def close_journal(journal: Path, *, by: str, record: EndRecord) -> None:
-    """Write the last line and remove the journal; with survivors it stays, for the next command."""
-    step = CleanedStep(by=by, ended=len(record.ended), at=now_utc())
+def close_journal(journal: Path, *, by: str, record: EndRecord, released: Released) -> None:
+    """Write the last line and remove the journal; while something is left it stays, for the next command."""
+    step = CleanedStep(by=by, ended=len(record.ended) + len(released.removed), at=now_utc())
     with suppress(OSError):
         descriptor = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
             os.write(descriptor, msgspec.json.encode(step) + b"\n")
         finally:
             os.close(descriptor)
-        if not record.survived:
+        if not record.survived and not released.left:
             journal.unlink()

@@ -11,6 +11,7 @@ Source: lessons, "Nothing left behind"; json-and-receipts specification 6.
 import os
 import signal
 from _thread import allocate_lock
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,6 +65,20 @@ class StartedStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="star
     at: str
 
 
+class ContainerStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="container"):
+    """A container is about to be made for this run only, or a body to be started in one that stays."""
+
+    id: int
+    engine: str
+    """The engine's command line program."""
+    name: str
+    labels: Mapping[str, str] = {}
+    """What the container must carry to be the one that is meant: a name alone proves nothing."""
+    body: str = ""
+    """The task whose body runs inside a container that stays; empty: the container itself is the run's."""
+    at: str
+
+
 class EndedStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="ended"):
     """What an intent announced has ended, or never came to be."""
 
@@ -87,10 +102,15 @@ class ClosedStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="close
     at: str
 
 
-Step = RunStep | IntentStep | StartedStep | EndedStep | CleanedStep | ClosedStep
+Step = RunStep | IntentStep | StartedStep | ContainerStep | EndedStep | CleanedStep | ClosedStep
 
 FAULT_STEPS = ("run", "intent", "started", "ended", "cleaned", "closed")
 FAULT_POINTS = tuple(f"{step}.{moment}" for step in FAULT_STEPS for moment in ("before", "after"))
+CONTAINER_FAULT_STEPS = ("container", "create", "attach", "release")
+"""Further steps of runs that make containers: announced, made, started, taken away."""
+CONTAINER_FAULT_POINTS = tuple(
+    f"{step}.{moment}" for step in CONTAINER_FAULT_STEPS for moment in ("before", "after")
+)
 
 
 class JournalFacts(Struct, frozen=True, kw_only=True):
@@ -103,6 +123,8 @@ class JournalFacts(Struct, frozen=True, kw_only=True):
     """None: not a journal this ota can read, so nothing in it is proof."""
     leaders: tuple[Identity, ...] = ()
     """Every leader that was started; one that ended may have left a session behind."""
+    containers: tuple[ContainerStep, ...] = ()
+    """What may still exist in an engine: announced, and not said to be over."""
     unread_lines: int = 0
     """Lines that are truncated, garbage, or of a later version."""
 
@@ -136,9 +158,15 @@ class Journal:
 
     def intent(self, kind: str, label: str) -> int:
         """Announce something; the number names it in later steps."""
-        with self._numbering:  # several jobs announce at once
-            self._last_id = number = self._last_id + 1
+        number = self._next_id()
         self._write("intent", IntentStep(id=number, kind=kind, label=label, at=self._now()))
+        return number
+
+    def container(self, engine: str, name: str, labels: Mapping[str, str], *, body: str = "") -> int:
+        """Announce a container of this run, or with `body` a task's body in one that stays."""
+        number = self._next_id()
+        step = ContainerStep(id=number, engine=engine, name=name, labels=labels, body=body, at=self._now())
+        self._write("container", step)
         return number
 
     def started(self, intent: int, identity: Identity) -> None:
@@ -162,6 +190,11 @@ class Journal:
             self.path.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
+
+    def _next_id(self) -> int:
+        with self._numbering:  # several jobs announce at once
+            self._last_id += 1
+            return self._last_id
 
     def _now(self) -> str:
         return now_utc(self._clock)
@@ -273,12 +306,18 @@ def read_journal(path: Path) -> JournalFacts:
         run_id=path.stem,
         run=run,
         leaders=_leaders(steps) if run is not None else (),
+        containers=_containers(steps) if run is not None else (),
         unread_lines=truncated + steps.count(None),
     )
 
 
 def _leaders(steps: list[Step | None]) -> tuple[Identity, ...]:
     return tuple(step.identity for step in steps if isinstance(step, StartedStep))
+
+
+def _containers(steps: list[Step | None]) -> tuple[ContainerStep, ...]:
+    over = {step.id for step in steps if isinstance(step, EndedStep)}
+    return tuple(step for step in steps if isinstance(step, ContainerStep) and step.id not in over)
 
 
 def _parse(line: bytes) -> Step | None:

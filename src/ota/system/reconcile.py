@@ -16,7 +16,7 @@ from msgspec import Struct
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.files import refused
-from ota.system.guardian import close_journal, end_what_is_owned
+from ota.system.guardian import Release, Released, close_journal, end_what_is_owned, release_containers
 from ota.system.host import observe_hostname
 from ota.system.journal import JournalFacts, RunStep, active_directory, read_journal
 from ota.system.locks import ResourceLock, try_lock
@@ -36,6 +36,8 @@ class Reconciled(Struct, frozen=True, kw_only=True):
     record: EndRecord
     note: str
     """One line for the user: `ended 2 processes left by run X of task dev`."""
+    released: Released = Released()
+    """What was done about containers it had announced."""
 
 
 class Reconciliation(Struct, frozen=True, kw_only=True):
@@ -51,7 +53,7 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
         return tuple(run.note for run in self.runs if run.note)
 
 
-def reconcile(repo: Path, clock: Clock = SYSTEM_CLOCK) -> Reconciliation:
+def reconcile(repo: Path, clock: Clock = SYSTEM_CLOCK, *, release: Release | None = None) -> Reconciliation:
     """End what dead runs of this repository left. Costs one directory listing when there is nothing.
 
     Safe beside living runs and beside other reconcilers: one at a time works, the next finds
@@ -64,7 +66,7 @@ def reconcile(repo: Path, clock: Clock = SYSTEM_CLOCK) -> Reconciliation:
         with ResourceLock(
             active.parent / "locks" / "reconcile.lock", what="reconcile", limit_s=_LOCK_LIMIT_S, clock=clock
         ):
-            return _reconcile_all(active, clock)
+            return _reconcile_all(active, clock, release)
     except HostError as error:
         return Reconciliation(findings=tuple(_as_warning(finding) for finding in error.findings))
 
@@ -76,7 +78,7 @@ def _journals(active: Path) -> list[Path]:
         return []
 
 
-def _reconcile_all(active: Path, clock: Clock) -> Reconciliation:
+def _reconcile_all(active: Path, clock: Clock, release: Release | None) -> Reconciliation:
     runs: list[Reconciled] = []
     findings: list[Finding] = []
     for path in _journals(active):
@@ -84,7 +86,7 @@ def _reconcile_all(active: Path, clock: Clock) -> Reconciliation:
             _remove_abandoned(path)
             continue
         try:
-            run = _reconcile_one(path, clock)
+            run = _reconcile_one(path, clock, release)
         except FileNotFoundError:
             continue  # its run finished, or its guardian was faster
         except HostError as error:
@@ -92,6 +94,7 @@ def _reconcile_all(active: Path, clock: Clock) -> Reconciliation:
             continue
         if run is not None:
             runs.append(run)
+            findings.extend(_as_warning(finding) for finding in run.released.left)
     return Reconciliation(runs=tuple(runs), findings=tuple(findings))
 
 
@@ -99,7 +102,7 @@ def _is_there(path: Path) -> bool:
     return path.exists()
 
 
-def _reconcile_one(path: Path, clock: Clock) -> Reconciled | None:
+def _reconcile_one(path: Path, clock: Clock, release: Release | None) -> Reconciled | None:
     """None when the run lives.
 
     Raises:
@@ -115,7 +118,7 @@ def _reconcile_one(path: Path, clock: Clock) -> Reconciled | None:
         case "unproven":
             raise HostError(_unproven(facts))
         case "dead":
-            return _clean(facts, clock)
+            return _clean(facts, clock, release)
 
 
 def _is_locked(path: Path) -> bool:
@@ -153,7 +156,7 @@ def _life(run: RunStep | None) -> Life:
     return "alive" if is_alive(run.ota) else "dead"
 
 
-def _clean(facts: JournalFacts, clock: Clock) -> Reconciled:
+def _clean(facts: JournalFacts, clock: Clock, release: Release | None) -> Reconciled:
     assert facts.run is not None
     is_this_boot = facts.run.ota.boot_id == boot_id()
     record = end_what_is_owned(
@@ -162,18 +165,26 @@ def _clean(facts: JournalFacts, clock: Clock) -> Reconciled:
         since_ticks=facts.run.ota.start_ticks if is_this_boot else 0,
         clock=clock,
     )
-    close_journal(facts.path, by="reconcile", record=record)
+    released = release_containers(facts, release)
+    close_journal(facts.path, by="reconcile", record=record, released=released)
     if record.survived:
         raise HostError(_survivors(facts, record))
     return Reconciled(
-        run_id=facts.run_id, task=facts.run.task, record=record, note=_note(facts.run, len(record.ended))
+        run_id=facts.run_id,
+        task=facts.run.task,
+        record=record,
+        note=_note(facts.run, len(record.ended), len(released.removed)),
+        released=released,
     )
 
 
-def _note(run: RunStep, count: int) -> str:
-    if count == 0:
-        return ""
-    return f"ended {count} process{'' if count == 1 else 'es'} left by run {run.run_id} of task {run.task}"
+def _note(run: RunStep, ended: int, removed: int) -> str:
+    done = []
+    if ended:
+        done.append(f"ended {ended} process{'' if ended == 1 else 'es'}")
+    if removed:
+        done.append(f"removed {removed} container{'' if removed == 1 else 's'}")
+    return f"{' and '.join(done)} left by run {run.run_id} of task {run.task}" if done else ""
 
 
 def _remove_abandoned(path: Path) -> None:
