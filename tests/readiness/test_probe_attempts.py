@@ -1,10 +1,8 @@
 """Single attempts against real sockets: honest services, and each kind of liar."""
 
 import os
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -20,7 +18,6 @@ from ota.readiness.probes import (
     TcpProbe,
     render_statuses,
     statuses_accepted,
-    url_probe,
 )
 from ota.readiness.timing import Timing
 from ota.readiness.wait import Exhausted, Gate, Ready, wait_ready
@@ -37,6 +34,7 @@ from readiness.liar_services import (
     silent,
     unused_port,
 )
+from support.certificates import Authority
 
 pytestmark = pytest.mark.edge
 
@@ -316,18 +314,9 @@ def test_an_interruption_cuts_a_running_attempt() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate of this test, and it is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", folder / "both.pem", "-out", folder / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-        check=True, capture_output=True, timeout=30,
-    )  # fmt: skip
-    with (folder / "both.pem").open("ab") as both:
-        both.write((folder / "cert.pem").read_bytes())
-    return folder / "both.pem"
+    return Authority.make(tmp_path_factory.mktemp("tls")).self_signed(
+        "listener", "DNS:localhost,IP:127.0.0.1"
+    )
 
 
 def tls(certificate: Path, body: bytes = b"ok"):
@@ -345,16 +334,6 @@ def tls(certificate: Path, body: bytes = b"ok"):
 def test_an_https_listener_is_probed_without_trust_in_its_certificate(certificate: Path) -> None:
     with serving(tls(certificate, b"secure " * 3000 + b"end")) as service:
         assert http(service, scheme="https", body_contains="end").attempt().ok
-
-
-def test_an_https_url_needs_a_trusted_certificate(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(tls(certificate)) as service:
-        url = f"https://localhost:{service.port}/"
-        result = url_probe(url, timeout_s=10).attempt()
-        assert result.cause == "certificate"
-        assert "the certificate of localhost is not trusted: self-signed certificate" in result.detail
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_name("cert.pem")))
-        assert url_probe(url, timeout_s=10).attempt().ok
 
 
 def test_https_against_plain_http_and_back_are_named() -> None:
@@ -420,29 +399,6 @@ def test_the_liar_that_always_closes_uses_up_the_budget() -> None:
 
 
 # -- pure parts --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "target"),
-    [
-        ("http://127.0.0.1:8080/health", "http 127.0.0.1:8080/health"),
-        ("http://example.test", "http example.test:80/"),
-        ("HTTPS://example.test/a?b=c", "https example.test:443/a?b=c"),
-        ("http://[::1]:3000?x", "http [::1]:3000/?x"),
-    ],
-)
-def test_a_url_becomes_a_probe(url: str, target: str) -> None:
-    probe = url_probe(url)
-    assert probe.target == target
-    assert probe.verify_certificate == url.lower().startswith("https")
-
-
-@pytest.mark.parametrize(
-    "url", ["", "localhost:80", "ftp://x/", "http://", "http://x:99999/", "http://x:port/", "http://u:p@x/"]
-)
-def test_a_bad_url_says_why(url: str) -> None:
-    with pytest.raises(ValueError):
-        url_probe(url)
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))

@@ -388,7 +388,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "Readiness": {"probes": "Probes by name."},
     "Probe": {
         **_HTTP,
-        "url": "Literal `http://` URL of something outside the contract.",
+        "url": "Literal `http://` or `https://` URL of something outside the contract.",
         "target": "A declared listener or endpoint.",
         "expect_status": "The one accepted status; shorthand of `success.status`.",
     },

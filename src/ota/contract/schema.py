@@ -91,7 +91,7 @@ _SHAPES: Mapping[tuple[str, str], Schema] = {
     ("Endpoint", "port"): _PORT,
     ("Success", "status"): {"type": "array", "items": _STATUS, "minItems": 1},
     ("Probe", "expect_status"): _STATUS,
-    ("Probe", "url"): {"type": "string", "pattern": "^http://"},
+    ("Probe", "url"): {"type": "string", "pattern": "^https?://"},
     ("RandomValue", "bytes"): {"type": "integer", "minimum": 1, "maximum": 1024},
     ("MemoryResources", "minimum"): _MEMORY,
     ("MemoryResources", "default"): _MEMORY,

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ota.contract.durations import render_elapsed
+from ota.readiness.certificates import untrusted
 from ota.readiness.http import BODY_LIMIT, Head, MalformedAnswerError, decode_chunks, split_head
 from ota.readiness.results import ProbeResult, failed
 from ota.system.sockets import AttemptDeadline, wait_readable, wait_writable
@@ -57,7 +58,7 @@ class Wire:
             self._has_tls = True
             self._retried(secure.do_handshake, "no TLS handshake")
         except ssl.SSLCertVerificationError as error:
-            raise CutShortError(_untrusted(host, error)) from error
+            raise CutShortError(untrusted(host, error)) from error
         except ssl.SSLError as error:
             raise CutShortError(_no_tls(error)) from error
         except ValueError as error:  # a host that cannot be a server name
@@ -101,11 +102,6 @@ class Wire:
                 waits_to_write = name == "SSLWantWriteError"
             wait = wait_writable if waits_to_write else wait_readable
             wait(self._connection, self._deadline.slice_s())
-
-
-def _untrusted(host: str, error: "ssl.SSLCertVerificationError") -> ProbeResult:
-    reason = error.verify_message or str(error)
-    return failed("connection", "certificate", f"the certificate of {host} is not trusted: {reason}")
 
 
 def _no_tls(error: "ssl.SSLError") -> ProbeResult:

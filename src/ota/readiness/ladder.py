@@ -254,7 +254,7 @@ def _host_fix(expected: Expected, result: ProbeResult) -> str:
         case "tls":
             return f"declare `protocol: http` for {listener}, or repair its TLS set-up"
         case "certificate":
-            return "use a certificate this machine trusts, or probe the listener instead of the URL"
+            return result.fix
         case "no_answer":
             return "the server accepts but stays silent: look for a blocked worker, or raise `timeout`"
         case "closed_at_once":

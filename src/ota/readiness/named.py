@@ -52,6 +52,7 @@ def probe_of(resolved: ResolvedProbe, timeout_s: float | None = None) -> Probe:
         accepts=statuses_accepted(resolved.statuses),
         body_contains=resolved.body_contains,
         timeout_s=limit_s,
+        verify_certificate=resolved.is_verified,
     )
 
 
@@ -75,6 +76,7 @@ def ask(resolved: ResolvedProbe | ProbeProblem, *, timeout_s: float | None = Non
         target=resolved.target,
         observed=result.detail,
         is_timed_out=result.cause in _TIMED_OUT,
+        next=result.fix,
         result=result,
     )
 

@@ -185,46 +185,6 @@ class OwnListenerProbe(Struct, frozen=True, kw_only=True):
         return timed(failed("nothing", "not_own_listener", detail), began)
 
 
-def url_probe(
-    url: str,
-    *,
-    timeout_s: float = 2.0,
-    method: Literal["GET", "HEAD"] = "GET",
-    headers: tuple[tuple[str, str], ...] = (),
-    accepts: tuple[StatusRange, ...] = ((200, 200),),
-    body_contains: str | None = None,
-) -> HttpProbe:
-    """A probe of a literal URL; certificates of https URLs are verified.
-
-    Raises:
-        ValueError: the reason why this is not a URL to probe.
-    """
-    scheme, separator, rest = url.partition("://")
-    scheme = scheme.lower()
-    if not separator or scheme not in ("http", "https"):
-        raise ValueError(f"`{url}` is not an absolute http or https URL")
-    ends = [at for at in (rest.find(mark) for mark in "/?#") if at >= 0]
-    authority, path = (rest[: min(ends)], rest[min(ends) :]) if ends else (rest, "/")
-    if "@" in authority:
-        raise ValueError("a URL to probe carries no credentials; declare a header instead")
-    host, port_text = _split_port(authority)
-    port = (443 if scheme == "https" else 80) if not port_text else _port(port_text)
-    if not unbracketed(host):
-        raise ValueError(f"`{url}` names no host")
-    return HttpProbe(
-        scheme="https" if scheme == "https" else "http",
-        host=unbracketed(host),
-        port=port,
-        path=path if path.startswith("/") else "/" + path,
-        method=method,
-        headers=headers,
-        accepts=accepts,
-        body_contains=body_contains,
-        timeout_s=timeout_s,
-        verify_certificate=scheme == "https",
-    )
-
-
 def statuses_accepted(statuses: Collection[int]) -> tuple[StatusRange, ...]:
     """Declared statuses as ranges; none declared: 200-399."""
     return tuple((status, status) for status in sorted(set(statuses))) or ANY_SUCCESS
@@ -299,17 +259,3 @@ def _closes_within(connection: socket.socket, settle_s: float, deadline: Attempt
         return False
     except OSError:
         return True
-
-
-def _split_port(authority: str) -> tuple[str, str]:
-    if authority.startswith("["):
-        host, bracket, rest = authority.partition("]")
-        return host + bracket, rest.removeprefix(":")
-    host, _, port = authority.partition(":")
-    return host, port
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 5 or not 1 <= int(text) <= 65535:
-        raise ValueError(f"`{text}` is not a port")
-    return int(text)

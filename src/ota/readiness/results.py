@@ -51,6 +51,8 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     location: str | None = None
     note: str | None = None
     """Something odd about a success."""
+    fix: str = ""
+    """What would mend it, where the failure itself tells; fit to follow "next:"."""
 
     @property
     def depth(self) -> int:

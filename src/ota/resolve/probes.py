@@ -50,6 +50,8 @@ class ResolvedProbe(Struct, frozen=True, kw_only=True):
     is_published: bool = False
     """Whether something beside the workload may accept connections for it, as engines do."""
     owner: str = ""
+    is_verified: bool = False
+    """Whether the certificate has to be trusted here: of literal URLs, not of listeners of the contract."""
     """Who has to run for an answer: `task web`, `service postgres`; empty for a literal URL."""
 
     @property
@@ -105,7 +107,16 @@ def _literal(name: str, probe: Probe, url: str) -> ResolvedProbe | ProbeProblem:
             next=f"move them into `readiness.probes.{name}.headers`",
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return _request(name, probe, host=parts.hostname or "", port=parts.port or 80, path=path)
+    is_secure = parts.scheme == "https"
+    return _request(
+        name,
+        probe,
+        host=parts.hostname or "",
+        port=parts.port or (443 if is_secure else 80),
+        scheme="https" if is_secure else "http",
+        path=path,
+        is_verified=is_secure,
+    )
 
 
 def _of_task(scope: Scope, name: str, probe: Probe) -> ResolvedProbe | ProbeProblem:
@@ -182,6 +193,7 @@ def _request(
     resolution_plane: str = "command_host",
     is_published: bool = False,
     owner: str = "",
+    is_verified: bool = False,
 ) -> ResolvedProbe:
     return ResolvedProbe(
         name=name,
@@ -200,6 +212,7 @@ def _request(
         resolution_plane=resolution_plane,
         is_published=is_published,
         owner=owner,
+        is_verified=is_verified,
     )
 
 

@@ -78,13 +78,13 @@ def url(subject: Subject) -> Iterator[Violation]:
                 why="a url is for `kind: http` only",
                 next="write `kind: http`, or a `target` with a listener or endpoint",
             )
-        elif not _is_plain_http(probe.url):
+        elif not _is_web_url(probe.url):
             yield Violation(
                 rule="V169",
                 path=(*path, "url"),
                 summary=f"probe `{name}` has an unsupported url: `{probe.url}`",
-                why="only plain `http://` urls with a host are probed",
-                next="write an absolute `http://host:port/path`",
+                why="only absolute `http://` and `https://` urls with a host are probed",
+                next="write `http://host:port/path` or `https://host:port/path`",
             )
         if probe.path is not None:
             yield Violation(
@@ -96,8 +96,8 @@ def url(subject: Subject) -> Iterator[Violation]:
             )
 
 
-def _is_plain_http(text: str) -> bool:
-    if not text.startswith("http://"):
+def _is_web_url(text: str) -> bool:
+    if not text.startswith(("http://", "https://")):
         return False
     try:
         parts = urlsplit(text)
