@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ota.errors import PlanError
+from ota.resolve.endpoints import endpoints_of
 from ota.resolve.plan import ArgvBody, Request, ShellBody
 from ota.resolve.planner import plan_run
 from resolve.planning import LINUX, MAC, founding, loaded, plan, plan_json, refused, task_plan, topology_json
@@ -493,7 +494,7 @@ def test_ports_and_memory_of_one_run_reach_only_the_requested_task() -> None:
     assert listener.bind_port == 3000
     assert listener.projection is not None
     assert listener.projection.port == 4000
-    assert listener.projection.url("http") == "http://127.0.0.1:4000/"
+    assert endpoints_of(dev.runtime).of("http").url == "http://127.0.0.1:4000/"
     assert setup.runtime.listener("http").projection.port == 3100
     assert dev.context.container.memory_bytes == 1 << 30
     assert setup.context.container.memory_bytes is None

@@ -3,7 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from ota.resolve.endpoints import with_bind_ports
 from ota.resolve.injection import injection, public_variables
 from resolve.planning import (
     LINUX,
@@ -335,9 +337,10 @@ tasks:
     task = task_plan(text, "dev")
     assert public_variables(task.runtime) == {}
     assert "PORT" not in injection(task, ROOT, LINUX).fallbacks
-    known = injection(task, ROOT, LINUX, {"web": 5173})
-    assert known.values["OTA_PUBLIC_URL"] == "127.0.0.1:5173"
-    assert known.fallbacks["PORT"] == "5173"
+    known = replace(task, runtime=with_bind_ports(task.runtime, {"web": 5173}))
+    made = injection(known, ROOT, LINUX)
+    assert made.values["OTA_PUBLIC_URL"] == "127.0.0.1:5173"
+    assert made.fallbacks["PORT"] == "5173"
 
 
 def test_the_workspace_is_where_the_body_runs() -> None:

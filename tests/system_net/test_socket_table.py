@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ota.system import sockets
+from ota.system.addresses import address_text
 from ota.system.sockets import (
     AttemptDeadline,
     ConnectFailure,
-    address_text,
     addresses_of,
     connect_tcp,
     family_of,

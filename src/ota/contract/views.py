@@ -17,6 +17,7 @@ from ota.contract.model.runtime import HostProjection, Listener
 from ota.contract.model.scalars import AddressView, Plane, Protocol
 from ota.contract.model.tasks import Task
 from ota.contract.planes import Planes, runtime_on, runtimes_of
+from ota.system.addresses import address_text
 
 ANY_ADDRESS = frozenset(("0.0.0.0", "::", "[::]"))
 LOOPBACK = "127.0.0.1"
@@ -40,8 +41,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     @property
     def authority(self) -> str:
         """`127.0.0.1:3000`, `[::1]:3000`."""
-        bracketed = ":" in self.address and not self.address.startswith("[")
-        return f"[{self.address}]:{self.port}" if bracketed else f"{self.address}:{self.port}"
+        return address_text(self.address, self.port)
 
     @property
     def url(self) -> str:

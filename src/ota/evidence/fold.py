@@ -9,13 +9,11 @@ from msgspec import Struct
 
 from ota.execute.events import (
     BodyStarted,
-    Endpoint,
     EndpointConfirmed,
     EndpointPlanned,
     EnvValue,
     Event,
     Footprint,
-    InternalBind,
     LadderRung,
     LogFailed,
     LogsOpened,
@@ -33,6 +31,7 @@ from ota.execute.events import (
     StepNote,
     StepStarted,
 )
+from ota.resolve.endpoints import Endpoint, InternalBind
 
 
 class StepFacts(Struct, kw_only=True):

@@ -5,7 +5,8 @@ Source: json-and-receipts specification 4; decision D22.
 
 from ota.contract.load import Loaded
 from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
-from ota.execute.events import Endpoint, EnvValue, LadderRung
+from ota.execute.events import EnvValue, LadderRung
+from ota.resolve.endpoints import Endpoint
 from ota.resolve.plan import Plan, StepPlan, TargetPlan
 
 Document = dict[str, object]

@@ -13,9 +13,9 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from ota.contract.model.scalars import Lifecycle, Plane
-from ota.contract.model.scalars import Protocol as ListenerProtocol
 from ota.errors import Finding
-from ota.resolve.plan import Relation, bracketed
+from ota.resolve.endpoints import Endpoint, InternalBind
+from ota.resolve.plan import Relation
 
 RunStatus = Literal["success", "failed", "interrupted", "blocked", "skipped"]
 StepStatus = Literal["READY", "FAILED", "INTERRUPTED", "SKIPPED", "BLOCKED"]
@@ -36,33 +36,6 @@ FailureOrigin = Literal[
     "service_start",
     "service_readiness",
 ]
-
-
-class Endpoint(Struct, frozen=True, kw_only=True):
-    """One listener as it is really published. The one value of every URL that is shown or injected."""
-
-    listener: str
-    protocol: ListenerProtocol
-    bind_address: str
-    bind_port: int
-    host_address: str
-    host_port: int
-    url: str | None
-    is_primary: bool
-
-    @property
-    def text(self) -> str:
-        """The URL, or `address:port` for tcp."""
-        return self.url or f"{bracketed(self.host_address)}:{self.host_port}"
-
-
-class InternalBind(Struct, frozen=True, kw_only=True):
-    """A listener without host projection, as it is bound."""
-
-    listener: str
-    protocol: ListenerProtocol
-    bind_address: str
-    bind_port: int
 
 
 class EnvValue(Struct, frozen=True, kw_only=True):

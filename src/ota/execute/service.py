@@ -14,9 +14,7 @@ from msgspec import Struct
 
 from ota.errors import Finding, HostError
 from ota.execute.context import RunContext
-from ota.execute.endpoints import ResolvedListeners, known_ports, resolve_listeners
 from ota.execute.events import (
-    Endpoint,
     EndpointConfirmed,
     EndpointPlanned,
     Failure,
@@ -40,6 +38,7 @@ from ota.readiness.wait import (
     not_ready_finding,
     render_attempt,
 )
+from ota.resolve.endpoints import Endpoint, Endpoints, endpoints_of, with_bind_ports
 from ota.resolve.plan import ProbePlan, ReadinessPlan, RuntimePlan, StepPlan
 from ota.system.discovery import PortDiscovery, WorkloadProcesses
 from ota.system.ports import find_port_holder, port_taken_finding, preflight_bind
@@ -102,7 +101,7 @@ class ServiceAttendant:
         self._workload: Workload | None = None
         self._started_at = 0.0
         self._discovery: PortDiscovery | None = None
-        self._resolved: ResolvedListeners | None = None
+        self._resolved: Endpoints | None = None
         self._gate: ReadinessWatch | None = None
         self._watches: dict[str, ReadinessWatch] = {}
         self._is_ready = False
@@ -118,9 +117,8 @@ class ServiceAttendant:
     def started(self, workload: Workload) -> None:
         self._workload = workload
         self._started_at = self._told_waiting_at = self._now()
-        ports = known_ports(self._runtime)
-        if len(ports) == len(self._runtime.listeners):
-            self._listen(ports)
+        if all(each.bind_port is not None for each in self._runtime.listeners):
+            self._listen(self._runtime)
             return
         self._discovery = PortDiscovery(
             WorkloadProcesses(pids=self._pids, exit_code=lambda: None),
@@ -178,17 +176,17 @@ class ServiceAttendant:
             return due
         found, self._discovery = self._discovery.found, None
         assert found is not None
-        discovered = {each.name: found.port for each in self._runtime.listeners if each.bind_port is None}
-        self._listen({**known_ports(self._runtime), **discovered}, was_discovered=True)
+        observed = {each.name: found.port for each in self._runtime.listeners if each.bind_port is None}
+        self._listen(with_bind_ports(self._runtime, observed), was_discovered=True)
         return None
 
-    def _listen(self, ports: dict[str, int], *, was_discovered: bool = False) -> None:
-        self._resolved = resolved = resolve_listeners(self._runtime, ports)
-        if resolved.endpoints or resolved.internal:
+    def _listen(self, runtime: RuntimePlan, *, was_discovered: bool = False) -> None:
+        self._resolved = resolved = endpoints_of(runtime)
+        if resolved.projected or resolved.internal:
             self._emit(
                 EndpointPlanned(
                     step=self._step.id,
-                    endpoints=resolved.endpoints,
+                    endpoints=resolved.projected,
                     internal=resolved.internal,
                     was_discovered=was_discovered,
                 )
@@ -198,7 +196,7 @@ class ServiceAttendant:
         if readiness is not None and gated is not None:
             self._gate = self._open(self._gates(readiness, gated), _timing(readiness), gated.listener)
         else:
-            self._watch_endpoints(resolved.endpoints)
+            self._watch_endpoints(resolved.projected)
 
     def _watch_endpoints(self, endpoints: Collection[Endpoint]) -> None:
         for endpoint in endpoints:
@@ -273,7 +271,7 @@ class ServiceAttendant:
             gated = self._gated_listener()
             self._unconfirmed[gated] = self._now()
             assert self._resolved is not None
-            self._watch_endpoints([each for each in self._resolved.endpoints if each.listener != gated])
+            self._watch_endpoints([each for each in self._resolved.projected if each.listener != gated])
         elif isinstance(outcome, Exhausted):
             self._exhausted(outcome)
 
@@ -471,11 +469,10 @@ def _reach(endpoint: Endpoint) -> Probe:
     """Reachability of an endpoint without declared readiness: any answer in its own protocol."""
     if endpoint.protocol == "tcp":
         return TcpProbe(host=endpoint.host_address, port=endpoint.host_port)
-    path = (endpoint.url or "").split("/", 3)[-1]
     return HttpProbe(
         host=endpoint.host_address,
         port=endpoint.host_port,
         scheme="https" if endpoint.protocol == "https" else "http",
-        path=f"/{path}",
+        path=endpoint.path or "/",
         accepts=_ANY_ANSWER,
     )

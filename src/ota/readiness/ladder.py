@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from ota.readiness.probes import Probe, TcpProbe
 from ota.readiness.results import ProbeResult
+from ota.system.addresses import address_text
 from ota.system.ports import PortHolder, addresses_overlap, find_port_holder, preflight_bind, render_holder
 from ota.system.sockets import (
     AttemptDeadline,
     ProcessListener,
-    address_text,
     addresses_of,
     is_local,
     is_wildcard,

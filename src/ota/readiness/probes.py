@@ -18,19 +18,17 @@ from ota.contract.durations import render_elapsed
 from ota.readiness.exchange import CutShortError, Wire, find_in_body, read_head
 from ota.readiness.http import Head, encode_request
 from ota.readiness.results import ProbeResult, failed, passed, shortened, timed
+from ota.system.addresses import address_text, host_text, unbracketed
 from ota.system.ports import addresses_overlap
 from ota.system.sockets import (
     AttemptDeadline,
     ConnectFailure,
     ProcessListener,
-    address_text,
     addresses_of,
     connect_tcp,
-    host_text,
     is_local,
     is_wildcard,
     listeners_of,
-    unbracketed,
     wait_readable,
 )
 

@@ -10,8 +10,8 @@ from ota.contract.model.env import EnvSource
 from ota.contract.model.tasks import AdapterInputs, AdapterOverlay, EnvBinding, FromService
 from ota.contract.model.workflows import Instance
 from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, LayerName
-from ota.resolve.plan import bracketed
 from ota.resolve.scope import Scope, TaskScope, instance_of
+from ota.system.addresses import address_text
 
 _CACHES = {
     ".m2": ("MAVEN_OPTS", "-Dmaven.repo.local={path}/repository"),
@@ -131,7 +131,7 @@ def _spelled(binding: FromService, address: str, port: int) -> str:
         case "port":
             return str(port)
         case "host_port":
-            return f"{bracketed(address)}:{port}"
+            return address_text(address, port)
         case "url":
             from urllib.parse import quote
 
@@ -142,7 +142,7 @@ def _spelled(binding: FromService, address: str, port: int) -> str:
                 user += f":{PASSWORD_MARK}"
             at = "@" if user else ""
             tail = f"/{quote(binding.database, safe='')}" if binding.database is not None else ""
-            return f"{binding.scheme or 'http'}://{user}{at}{bracketed(address)}:{port}{tail}"
+            return f"{binding.scheme or 'http'}://{user}{at}{address_text(address, port)}{tail}"
 
 
 # --- caches, adapters, instances -----------------------------------------------------------------

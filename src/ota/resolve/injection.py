@@ -1,4 +1,4 @@
-"""The variables ota sets itself for one task, from its plan and the ports known so far.
+"""The variables ota sets itself for one task, from its plan, whose ports may have become known since.
 
 The same records are shown, injected and stored, so a printed URL is the injected one.
 
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ota.contract.grammar import env_suffix
-from ota.resolve.plan import ListenerPlan, ProjectionPlan, RuntimePlan, TaskPlan, bracketed
+from ota.resolve.endpoints import endpoints_of
+from ota.resolve.plan import RuntimePlan, TaskPlan
 from ota.system.host import HostFacts
 
 CONTAINER_WORKSPACE = "/workspace"
@@ -25,11 +25,8 @@ class Injection(Struct, frozen=True, kw_only=True):
     fallbacks: Mapping[str, str]
 
 
-def injection(
-    task: TaskPlan, root: Path, host: HostFacts, ports: Mapping[str, int] | None = None
-) -> Injection:
-    """Both maps of one task. `ports` are host ports by listener that are known only at run time."""
-    runtime = with_ports(task.runtime, ports or {}) if task.runtime is not None else None
+def injection(task: TaskPlan, root: Path, host: HostFacts) -> Injection:
+    """Both maps of one task."""
     values = {
         "OTA_WORKSPACE": workspace_of(task, root),
         "OTA_HOST_WORKSPACE": str(root),
@@ -43,11 +40,11 @@ def injection(
     for target in task.targets:
         if target.override_input is None and target.effective_url is not None:
             values[f"OTA_TARGET_{env_suffix(target.name)}"] = target.effective_url
-    if runtime is None:
+    if task.runtime is None:
         return Injection(values=values, fallbacks={})
-    values.update(public_variables(runtime))
+    values.update(public_variables(task.runtime))
     return Injection(
-        values=values, fallbacks=bind_fallbacks(runtime, is_native=task.context.plane == "native")
+        values=values, fallbacks=bind_fallbacks(task.runtime, is_native=task.context.plane == "native")
     )
 
 
@@ -62,51 +59,25 @@ def workspace_of(task: TaskPlan, root: Path) -> str:
             return (task.context.remote.cwd if task.context.remote is not None else None) or "."
 
 
-def with_ports(runtime: RuntimePlan, ports: Mapping[str, int]) -> RuntimePlan:
-    """The same workload with host ports that became known (and bind ports, where they are the same)."""
-    if not ports:
-        return runtime
-    return replace(
-        runtime, listeners=tuple(_with_port(each, ports.get(each.name)) for each in runtime.listeners)
-    )
-
-
-def _with_port(listener: ListenerPlan, port: int | None) -> ListenerPlan:
-    if port is None:
-        return listener
-    projection = replace(listener.projection, port=port) if listener.projection is not None else None
-    bind_port = listener.bind_port if listener.bind_port is not None else port
-    return replace(listener, projection=projection, bind_port=bind_port)
-
-
 def public_variables(runtime: RuntimePlan) -> dict[str, str]:
     """`OTA_PUBLIC_*` of every projection whose port is known."""
     values: dict[str, str] = {}
-    for listener in runtime.listeners:
-        projection = listener.projection
-        if projection is None or projection.port is None:
-            continue
-        url = public_url(listener, projection)
-        if listener.is_primary:
-            values["OTA_PUBLIC_URL"] = url
-            values["OTA_PUBLIC_HOST"] = projection.address
-            values["OTA_PUBLIC_PORT"] = str(projection.port)
-        values[f"OTA_PUBLIC_URL_{listener.env_suffix}"] = url
+    for endpoint in endpoints_of(runtime).projected:
+        if endpoint.is_primary:
+            values["OTA_PUBLIC_URL"] = endpoint.text
+            values["OTA_PUBLIC_HOST"] = endpoint.host_address
+            values["OTA_PUBLIC_PORT"] = str(endpoint.host_port)
+        values[f"OTA_PUBLIC_URL_{env_suffix(endpoint.listener)}"] = endpoint.text
     return values
-
-
-def public_url(listener: ListenerPlan, projection: ProjectionPlan) -> str:
-    """The URL; for tcp `address:port`."""
-    return projection.url(listener.protocol) or f"{bracketed(projection.address)}:{projection.port}"
 
 
 def bind_fallbacks(runtime: RuntimePlan, *, is_native: bool) -> dict[str, str]:
     """Where the body should listen, in every spelling servers commonly read; only fills gaps."""
     values: dict[str, str] = {}
     for listener in runtime.listeners:
-        values[f"OTA_BIND_ADDRESS_{listener.env_suffix}"] = listener.bind_address
+        values[f"OTA_BIND_ADDRESS_{env_suffix(listener.name)}"] = listener.bind_address
         if listener.bind_port is not None:
-            values[f"OTA_BIND_PORT_{listener.env_suffix}"] = str(listener.bind_port)
+            values[f"OTA_BIND_PORT_{env_suffix(listener.name)}"] = str(listener.bind_port)
     primary = next((each for each in runtime.listeners if each.name == runtime.primary), None)
     if primary is None:
         return values

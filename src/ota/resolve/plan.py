@@ -154,12 +154,6 @@ class ProjectionPlan(Struct, frozen=True, kw_only=True):
     port: int | None
     path: str | None
 
-    def url(self, protocol: Protocol) -> str | None:
-        """The host URL; None for tcp, or while the port is not known."""
-        if protocol == "tcp" or self.port is None:
-            return None
-        return f"{protocol}://{bracketed(self.address)}:{self.port}{self.path or '/'}"
-
 
 class ListenerPlan(Struct, frozen=True, kw_only=True):
     name: str
@@ -169,11 +163,6 @@ class ListenerPlan(Struct, frozen=True, kw_only=True):
     """None: discovered after a native start."""
     projection: ProjectionPlan | None = None
     is_primary: bool = False
-
-    @property
-    def env_suffix(self) -> str:
-        """`web:http` is `WEB_HTTP` (contract specification 0.2)."""
-        return "".join(c.upper() if c.isascii() and c.isalnum() else "_" for c in self.name)
 
 
 class ProbePlan(Struct, frozen=True, kw_only=True):
@@ -327,8 +316,3 @@ class Plan(Struct, frozen=True, kw_only=True):
     def refusals(self) -> tuple[Finding, ...]:
         """Why this plan may not start, in execution order."""
         return tuple(finding for step in self.steps.values() for finding in step.task.refusals)
-
-
-def bracketed(address: str) -> str:
-    """An IPv6 literal in brackets, as URLs want it."""
-    return f"[{address}]" if ":" in address and not address.startswith("[") else address

@@ -17,9 +17,10 @@ from ota.contract.model.readiness import Probe, ProbeKind, RuntimeReadiness
 from ota.contract.model.scalars import HttpMethod, Plane
 from ota.contract.planes import runtime_on
 from ota.contract.views import Endpoint, observed_endpoint
+from ota.resolve.endpoints import endpoints_of
 from ota.resolve.listening import NAMED_PROBE_STATUSES, accepted_statuses, plan_runtime
-from ota.resolve.plan import bracketed
 from ota.resolve.scope import Scope, TaskScope
+from ota.system.addresses import address_text
 
 DEFAULT_TIMEOUT_MS = 2_000
 LONGEST_SURFACE_TIMEOUT_MS = 2_000
@@ -49,15 +50,15 @@ class ResolvedProbe(Struct, frozen=True, kw_only=True):
     """Whose view the address is: `command_host`, or the plane of the observing task."""
     is_published: bool = False
     """Whether something beside the workload may accept connections for it, as engines do."""
-    owner: str = ""
     is_verified: bool = False
     """Whether the certificate has to be trusted here: of literal URLs, not of listeners of the contract."""
+    owner: str = ""
     """Who has to run for an answer: `task web`, `service postgres`; empty for a literal URL."""
 
     @property
     def target(self) -> str:
         """`http://127.0.0.1:8080/health`, `tcp 127.0.0.1:5432`."""
-        authority = f"{bracketed(self.host)}:{self.port}"
+        authority = address_text(self.host, self.port)
         return f"tcp {authority}" if self.kind == "tcp" else f"{self.scheme}://{authority}{self.path}"
 
 
@@ -192,8 +193,8 @@ def _request(
     context: str | None = None,
     resolution_plane: str = "command_host",
     is_published: bool = False,
-    owner: str = "",
     is_verified: bool = False,
+    owner: str = "",
 ) -> ResolvedProbe:
     return ResolvedProbe(
         name=name,
@@ -211,8 +212,8 @@ def _request(
         context=context,
         resolution_plane=resolution_plane,
         is_published=is_published,
-        owner=owner,
         is_verified=is_verified,
+        owner=owner,
     )
 
 
@@ -240,8 +241,8 @@ def resolve_surface(scope: Scope, name: str, run_task: str) -> ResolvedSurface |
         )
     planned = plan_runtime(TaskScope(scope, run_task, choice, "depends_on"))
     assert planned is not None
-    listener = planned.listener(name)
-    if listener.projection is None or listener.projection.port is None:
+    endpoint = endpoints_of(planned).of(name)
+    if endpoint is None:
         return ProbeProblem(
             name=name,
             why=f"task `{run_task}` publishes surface `{name}` on no host port that is known beforehand",
@@ -257,9 +258,9 @@ def resolve_surface(scope: Scope, name: str, run_task: str) -> ResolvedSurface |
         probe=ResolvedProbe(
             name=name,
             kind=kind,
-            host=listener.projection.address,
-            port=listener.projection.port,
-            scheme="https" if listener.protocol == "https" else "http",
+            host=endpoint.host_address,
+            port=endpoint.host_port,
+            scheme="https" if endpoint.protocol == "https" else "http",
             method=(declared.method if declared is not None else None) or "GET",
             path=path or "/",
             headers=declared.headers if declared is not None else {},

@@ -28,10 +28,11 @@ from ota.services.compose import ComposeChoices
 from ota.services.managers import ComposeManager, Manager, Start, manager_of, readiness_gates
 from ota.services.scene import How, ServiceScene, Watcher
 from ota.services.starting import LOGS_FOLDER, StartEnd, file_name, run_start
+from ota.system.addresses import address_text
 from ota.system.clock import Deadline
 from ota.system.locks import ResourceLock
 from ota.system.ports import find_port_holder, render_holder
-from ota.system.sockets import AttemptDeadline, address_text
+from ota.system.sockets import AttemptDeadline
 
 LOCKS_FOLDER = ".ota/state/locks"
 _LOCK_TURN_S = 0.25

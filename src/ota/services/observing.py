@@ -27,8 +27,8 @@ from ota.services.bring_up import timing_of
 from ota.services.compose import ComposeChoices
 from ota.services.managers import manager_of, readiness_gates
 from ota.services.scene import ServiceScene
+from ota.system.addresses import address_text
 from ota.system.side_by_side import side_by_side
-from ota.system.sockets import address_text
 
 BRIEF_RETRIES = 2
 _TIMED_OUT = ("connect_timed_out", "no_answer")

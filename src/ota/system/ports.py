@@ -19,10 +19,10 @@ from typing import Literal
 from msgspec import Struct
 
 from ota.errors import Finding, HostError, Place
+from ota.system.addresses import address_text
 from ota.system.sockets import (
     AttemptDeadline,
     Listener,
-    address_text,
     addresses_of,
     family_of,
     is_wildcard,

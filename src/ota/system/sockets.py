@@ -1,8 +1,8 @@
 """TCP as the operating system sees it: connecting, and who listens where.
 
-Owns addresses (literals, brackets, `localhost`, wildcards), bounded connection attempts and the
-table of listening sockets. Does not own the question whether a port may be used (`ports`), what an
-answer means (`ota.readiness.probes`), or processes: callers hand in process ids.
+Owns addresses (literals, `localhost`, wildcards), bounded connection attempts and the table of
+listening sockets. Does not own how an address is written (`addresses`), whether a port may be used
+(`ports`), what an answer means (`ota.readiness.probes`), or processes: callers hand in process ids.
 
 Source: runtime specification 10.4, 11.1, 26.
 """
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
+
+from ota.system.addresses import address_text, unbracketed
 
 _LISTEN = "0A"
 _SLICE_S = 0.03
@@ -72,24 +74,6 @@ class _PartDeadline(AttemptDeadline):
 
 
 # -- addresses ---------------------------------------------------------------------------------------
-
-
-def unbracketed(host: str) -> str:
-    """`[::1]` as `::1`; anything else unchanged."""
-    if host.startswith("[") and host.endswith("]"):
-        return host[1:-1]
-    return host
-
-
-def host_text(host: str) -> str:
-    """A host as URLs and people write it: IPv6 literals in brackets."""
-    bare = unbracketed(host)
-    return f"[{bare}]" if ":" in bare else bare
-
-
-def address_text(host: str, port: int) -> str:
-    """`127.0.0.1:80`, `[::1]:80`."""
-    return f"{host_text(host)}:{port}"
 
 
 def family_of(address: str) -> socket.AddressFamily | None:

@@ -12,6 +12,7 @@ from ota.resolve.boundary import boundary_refusals, plan_context
 from ota.resolve.documents.identity import contract_identity, declared_execution
 from ota.resolve.documents.shape import Document, by_key, compact
 from ota.resolve.documents.tasks import in_effect, require_task
+from ota.resolve.endpoints import Endpoint, endpoints_of
 from ota.resolve.listening import host_port_refusals, plan_runtime
 from ota.resolve.plan import ContextPlan, ListenerPlan, Request, RuntimePlan
 from ota.resolve.planner import choose
@@ -107,14 +108,15 @@ def resolved_document(context: ContextPlan, runtime: RuntimePlan | None = None) 
 
 def projected_document(runtime: RuntimePlan) -> Document:
     """What will listen where, as far as it is known before anything starts."""
+    known = endpoints_of(runtime)
     return compact(
         kind="service",
-        listeners=by_key({each.name: _listener(each) for each in runtime.listeners}),
+        listeners=by_key({each.name: _listener(each, known.of(each.name)) for each in runtime.listeners}),
         primary_listener=runtime.primary,
     )
 
 
-def _listener(listener: ListenerPlan) -> Document:
+def _listener(listener: ListenerPlan, endpoint: Endpoint | None) -> Document:
     projection = listener.projection
     return compact(
         protocol=listener.protocol,
@@ -127,7 +129,7 @@ def _listener(listener: ListenerPlan) -> Document:
             port_value=projection.port,
             primary=listener.is_primary,
             path=projection.path,
-            url=projection.url(listener.protocol),
+            url=endpoint.url if endpoint is not None else None,
         )
         if projection is not None
         else None,

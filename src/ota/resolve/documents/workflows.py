@@ -6,16 +6,17 @@ Source: json-and-receipts specification 2.4, 3.3; commands specification 8.
 from collections.abc import Callable, Iterator
 
 from ota.contract.graph import TaskGraph
-from ota.contract.listeners import effective_listeners
 from ota.contract.load import Loaded
 from ota.contract.model import Contract
 from ota.contract.model.bodies import Launch
 from ota.contract.model.workflows import Workflow
-from ota.contract.planes import Planes, branch_of, runtime_on
+from ota.contract.planes import Planes, branch_of
 from ota.resolve.documents.bodies import launch_document
 from ota.resolve.documents.shape import Document, compact
-from ota.resolve.plan import ProjectionPlan
-from ota.resolve.scope import workflow_tasks
+from ota.resolve.endpoints import Endpoints, endpoints_of
+from ota.resolve.listening import plan_runtime
+from ota.resolve.plan import Request
+from ota.resolve.scope import Scope, TaskScope, workflow_tasks
 from ota.system.host import HostFacts
 
 
@@ -68,7 +69,7 @@ def workflow_document(
         signal_readiness_checks=signal.checks if signal is not None else None,
         signal_readiness_probes=signal.probes if signal is not None else None,
         signal_readiness_surfaces=signal.surfaces if signal is not None else None,
-        exposes=list(_exposed_urls(contract, workflow)),
+        exposes=list(_exposed_urls(Scope(loaded, Request(), host), workflow)),
         expose_surfaces=[each.surface for each in workflow.exposes if each.surface is not None],
     )
     document["default"] = contract.workflows.default == name
@@ -91,23 +92,17 @@ def _launch(contract: Contract, run_task: str | None) -> Launch | None:
     return branch.launch if branch is not None and branch.launch is not None else task.launch
 
 
-def _exposed_urls(contract: Contract, workflow: Workflow) -> Iterator[str]:
-    """Literal URLs, and surfaces whose host address is fixed."""
-    listeners = {}
+def _exposed_urls(scope: Scope, workflow: Workflow) -> Iterator[str]:
+    """Literal URLs, and surfaces whose host address is known before anything starts."""
+    published = Endpoints()
     if workflow.run is not None:
-        task = contract.tasks[workflow.run.task]
-        runtime = runtime_on(task, Planes(contract).plane_of(task)[0])
-        listeners = effective_listeners(runtime, contract.surfaces) if runtime is not None else {}
+        name = workflow.run.task
+        choice = scope.planes.choose(scope.contract.tasks[name])
+        runtime = plan_runtime(TaskScope(scope, name, choice, "depends_on"))
+        published = endpoints_of(runtime) if runtime is not None else published
     for exposed in workflow.exposes:
         if exposed.url is not None:
             yield exposed.url
-        listener = listeners.get(exposed.surface or "")
-        host = listener.host if listener is not None else None
-        if listener is None or host is None or host.port.mode != "fixed":
-            continue
-        projection = ProjectionPlan(
-            address=host.address, port_mode="fixed", port=host.port.value, path=host.path
-        )
-        url = projection.url(listener.protocol)
-        if url is not None:
-            yield url
+        endpoint = published.of(exposed.surface or "")
+        if endpoint is not None and endpoint.url is not None:
+            yield endpoint.url
