@@ -63,6 +63,15 @@ class Attendant(Protocol):
         ...
 
 
+Stop = Callable[[Workload, int], None]
+"""Asks a running workload to end because of this signal; called again to hurry it."""
+
+
+def forward(workload: Workload, number: int) -> None:
+    """The signal goes to the child's whole session, which has a grace before it is killed."""
+    workload.request_stop(number, grace_s=GRACE_S)
+
+
 class NoAttendant:
     """A finite body: nothing to watch."""
 
@@ -87,6 +96,7 @@ def run_process(
     attendant: Attendant,
     on_started: Callable[[int], None],
     epoch: int,
+    stop: Stop = forward,
 ) -> BodyEnd:
     """Run a child to its end. `epoch` is the interrupt epoch at the start of the step."""
     intent = context.journal.intent("process", f"{task}: {request.argv[0]}")
@@ -113,7 +123,7 @@ def run_process(
         context.journal.started(intent, workload.leader)
         on_started(workload.leader.pid)
         attendant.started(workload)
-        end = _supervise(context, workload, output, attendant, epoch)
+        end = _supervise(context, workload, output, attendant, epoch, stop)
     output.finish()
     context.journal.ended(intent, end.exit_code)
     trouble = attendant.ended(end)
@@ -127,7 +137,12 @@ def run_process(
 
 
 def _supervise(
-    context: RunContext, workload: Workload, output: StepOutput, attendant: Attendant, epoch: int
+    context: RunContext,
+    workload: Workload,
+    output: StepOutput,
+    attendant: Attendant,
+    epoch: int,
+    stop: Stop,
 ) -> WorkloadEnd:
     forwarded = 0
 
@@ -138,9 +153,9 @@ def _supervise(
             return
         if forwarded == 0:
             attendant.interrupted()
-            workload.request_stop(interrupt.number, grace_s=GRACE_S)
+            stop(workload, interrupt.number)
         if interrupt.count > 1:  # two that came together mean hurry as much as two in a row
-            workload.request_stop(interrupt.number, grace_s=GRACE_S)
+            stop(workload, interrupt.number)
         forwarded = interrupt.count
 
     waking = context.interrupts.waking(workload.wake) if context.options.jobs > 1 else nullcontext()

@@ -160,7 +160,7 @@ def _is_executable(path: Path) -> bool:
 # --- probing ------------------------------------------------------------------------------------------------
 
 
-class _Answer(Struct, frozen=True, kw_only=True):
+class Answer(Struct, frozen=True, kw_only=True):
     """What an executable said, whatever was wanted of it."""
 
     command: str
@@ -198,7 +198,7 @@ class Prober:
         self._clock = clock
         self._lock = Lock()
         self._asking: dict[Path, Lock] = {}
-        self._answers: dict[Path, _Answer] = {}
+        self._answers: dict[Path, Answer] = {}
         self._workloads: set[Workload] = set()
         self._is_cancelled = Event()
 
@@ -215,7 +215,7 @@ class Prober:
         if requirement.is_presence_only:
             # Not asked: `lsof --version` exits 1, and a server named by a task might simply start.
             return ProbeOutcome(wanted=wanted, status="satisfied", executable=str(path))
-        return _judged(wanted, requirement, path, name, self._answer_of(path, name))
+        return judged(wanted, requirement, str(path), name, self._answer_of(path, name))
 
     def probe_many(self, wanted: Sequence[Wanted]) -> tuple[ProbeOutcome, ...]:
         """All of them side by side; the outcomes come in the order of `wanted`.
@@ -280,7 +280,7 @@ class Prober:
                 return executable, path
         return None
 
-    def _answer_of(self, path: Path, name: str) -> _Answer:
+    def _answer_of(self, path: Path, name: str) -> Answer:
         """Asked once, also when two requirements name it at the same moment."""
         with self._lock:
             asking = self._asking.setdefault(path, Lock())
@@ -289,10 +289,10 @@ class Prober:
                 self._answers[path] = self._ask(path, name)
             return self._answers[path]
 
-    def _ask(self, path: Path, name: str) -> _Answer:
+    def _ask(self, path: Path, name: str) -> Answer:
         """The first form that succeeds; when none does, the first form's failure, which tells most."""
         deadline = Deadline.after(self._clock, self._limit_s)
-        first: _Answer | None = None
+        first: Answer | None = None
         for arguments in version_forms(name):
             answer = self._run(path, name, arguments, deadline)
             if answer.is_success:
@@ -303,25 +303,25 @@ class Prober:
         assert first is not None
         return first
 
-    def _run(self, path: Path, name: str, arguments: tuple[str, ...], deadline: Deadline) -> _Answer:
+    def _run(self, path: Path, name: str, arguments: tuple[str, ...], deadline: Deadline) -> Answer:
         command = " ".join((name, *arguments))
         try:
             return self._supervised((str(path), *arguments), command, deadline)
         except SpawnError as error:
             if error.findings[0].code == "OTA_SPAWN_NOT_EXECUTABLE" and _is_bare_script(path):
                 return self._run_bare_script(path, command, arguments, deadline)
-            return _Answer(command=command, exit_code=error.exit_code, stderr=error.findings[0].why)
+            return Answer(command=command, exit_code=error.exit_code, stderr=error.findings[0].why)
 
     def _run_bare_script(
         self, path: Path, command: str, arguments: tuple[str, ...], deadline: Deadline
-    ) -> _Answer:
+    ) -> Answer:
         """A script without `#!` runs from every shell, so it counts as a tool."""
         try:
             return self._supervised(("/bin/sh", str(path), *arguments), command, deadline)
         except SpawnError as error:
-            return _Answer(command=command, exit_code=error.exit_code, stderr=error.findings[0].why)
+            return Answer(command=command, exit_code=error.exit_code, stderr=error.findings[0].why)
 
-    def _supervised(self, argv: tuple[str, ...], command: str, deadline: Deadline) -> _Answer:
+    def _supervised(self, argv: tuple[str, ...], command: str, deadline: Deadline) -> Answer:
         kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
 
         def keep(stream: Stream, data: bytes) -> None:
@@ -349,7 +349,7 @@ class Prober:
             # What took a session of its own is found by the probe's marker.
             escaped = owned_processes(probe_id)
             end_processes(escaped, grace_s=0.0, clock=self._clock, again=lambda: owned_processes(probe_id))
-        return _Answer(
+        return Answer(
             command=command,
             exit_code=None if is_cut_short else end.exit_code,
             stdout=kept["stdout"].decode("utf-8", "replace"),
@@ -381,9 +381,10 @@ def probe_many(
     return Prober(env, cwd, run_id=run_id, host_os=host_os, limit_s=limit_s).probe_many(wanted)
 
 
-def _judged(
-    wanted: Wanted, requirement: VersionRequirement, path: Path, name: str, answer: _Answer
+def judged(
+    wanted: Wanted, requirement: VersionRequirement, path: str, name: str, answer: Answer
 ) -> ProbeOutcome:
+    """What an answer means for what is wanted, wherever the executable was asked."""
     version = ""
     status: ProbeStatus
     if not answer.is_success:
@@ -397,7 +398,7 @@ def _judged(
     return ProbeOutcome(
         wanted=wanted,
         status=status,
-        executable=str(path),
+        executable=path,
         command=answer.command,
         version=version,
         exit_code=answer.exit_code,
@@ -406,7 +407,7 @@ def _judged(
     )
 
 
-def _first_line(answer: _Answer) -> str:
+def _first_line(answer: Answer) -> str:
     lines = (line.strip() for line in plain_text(answer.stderr + "\n" + answer.stdout).split("\n"))
     return next((line[:_FIRST_LINE_CHARACTERS] for line in lines if line), "")
 

@@ -155,11 +155,13 @@ class Workload:
         finally:
             self._wake_lock.release()
 
-    def request_stop(self, number: int, *, grace_s: float = GRACE_S) -> None:
+    def request_stop(self, number: int, *, grace_s: float = GRACE_S, is_forwarded: bool = True) -> None:
         """Forward `number` to the whole session now, and KILL what is left after `grace_s`.
 
         Returns at once; `supervise` sees it through. A second call shortens the grace to 0.3 s.
-        Call it from the thread that supervises.
+        Without `is_forwarded` nothing is signalled yet: who ends the real work is somebody else, and
+        the session, which only watches it, gets the grace to end by itself. Call it from the thread
+        that supervises.
         """
         if self._stage in ("killing", "over"):
             return
@@ -172,7 +174,8 @@ class Workload:
         else:
             self._enter("stopping", deadline_s)
         self._stopped_by = self._stopped_by or number
-        self._signal_groups(number)
+        if is_forwarded:
+            self._signal_groups(number)
 
     def supervise(
         self,
