@@ -86,8 +86,61 @@ class ResourceLock:
             self._descriptor = -1
 
 
-def try_lock(descriptor: int, path: Path) -> bool:
+class SharedUse:
+    """That somebody is using a resource: any number at once, and nobody takes it away meanwhile.
+
+    Released by a crash. Who wants to take the resource away asks `try_alone` first.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def begin(cls, path: Path) -> "SharedUse | None":
+        """None while somebody is taking the resource away.
+
+        Raises:
+            HostError: the lock file cannot be opened.
+        """
+        return cls._take(path, is_shared=True)
+
+    @classmethod
+    def try_alone(cls, path: Path) -> "SharedUse | None":
+        """The only use there is, until released; None while somebody uses the resource.
+
+        Raises:
+            HostError: the lock file cannot be opened.
+        """
+        return cls._take(path, is_shared=False)
+
+    @classmethod
+    def _take(cls, path: Path, *, is_shared: bool) -> "SharedUse | None":
+        private_directory(path.parent)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        except OSError as error:
+            raise refused(error, action="open the lock", path=path) from error
+        try:
+            if try_lock(descriptor, path, is_shared=is_shared):
+                return cls(path, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def release(self) -> None:
+        """The use is over; harmless when done twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def try_lock(descriptor: int, path: Path, *, is_shared: bool = False) -> bool:
     """Take the file's lock if nobody has it; it is held until every copy of the descriptor is closed.
+
+    Shared locks go together, and with no exclusive one.
 
     Raises:
         HostError: this file system or platform has no such locks.
@@ -97,7 +150,7 @@ def try_lock(descriptor: int, path: Path) -> bool:
     except ImportError as error:
         raise refused(OSError("no file locks on this platform"), action="lock", path=path) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
