@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ota.backends.container import ownership
+from ota.backends.container import identity, ownership
 from ota.errors import HostError
+from ota.system.processes import observe_identity
 
 TOKEN = "0123456789abcdef"
 
@@ -189,3 +190,28 @@ def test_state_is_private(tmp_path: Path) -> None:
     for path in (ownership.token_path(tmp_path), ownership.engines_path(tmp_path)):
         assert os.stat(path).st_mode & 0o777 == 0o600
     assert os.stat(tmp_path / ".ota" / "state").st_mode & 0o777 == 0o700
+
+
+# --- the owner of an ephemeral container -------------------------------------------------------------
+
+
+def owner(pid: object, start: object = "") -> dict[str, str]:
+    return identity.ephemeral_labels(TOKEN, owner_pid=0, owner_start=str(start)) | {
+        "dev.ota.owner_pid": str(pid)
+    }
+
+
+def test_an_owner_is_a_pid_and_its_start() -> None:
+    me = observe_identity(os.getpid())
+    assert me is not None
+    assert ownership.owner_life(owner(me.pid, me.start_ticks)) == "alive"
+    assert ownership.owner_life(owner(me.pid)) == "alive", "without a start time the pid has to do"
+    assert ownership.owner_life(owner(me.pid, me.start_ticks + 1)) == "dead", "the pid was given again"
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert ownership.owner_life(owner(child.pid)) == "dead"
+
+
+@pytest.mark.parametrize("pid", ["", "0", "-1", "x", "1.5", "\u0661", "9" * 30])
+def test_an_owner_that_cannot_be_read_is_not_known(pid: str) -> None:
+    assert ownership.owner_life(owner(pid)) == "unknown"

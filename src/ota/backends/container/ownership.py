@@ -1,6 +1,6 @@
 """What a repository knows of its own on engines: its ownership token, and which engines it used.
 
-Two small files under `.ota/state`. The token proves which containers, volumes and networks are this
+Two small files under `.ota/state`, and the labels of containers that one run owns. The token proves which containers, volumes and networks are this
 repository's; the list of engines says where `ota clean` has to look. What cannot be read is reported
 and proves nothing: it is never treated as absent, or a second token would disown the first one's things.
 
@@ -9,13 +9,18 @@ Source: runtime specification 5, 21.1; commands specification 1.14; json-and-rec
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
+from ota.backends.container.identity import LABEL_OWNER_PID, LABEL_OWNER_START
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.files import private_directory, read_bytes, remove_file, write_atomic
 from ota.system.locks import ResourceLock
+from ota.system.process_table import observe_process
+
+OwnerLife = Literal["alive", "dead", "unknown"]
 
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 # A name is looked up on PATH and started: a path or an option would be somebody's trick.
@@ -188,3 +193,37 @@ def _lock(path: Path, what: str, clock: Clock) -> ResourceLock:
     private_directory(path.parent)
     lock = path.parent / "locks" / f"{path.name}.lock"
     return ResourceLock(lock, what=what, limit_s=_LOCK_LIMIT_S, clock=clock)
+
+
+# --- the owner of an ephemeral container -------------------------------------------------------------
+
+
+def owner_life(labels: Mapping[str, str]) -> OwnerLife:
+    """Whether the ota process that made an ephemeral container still runs.
+
+    With its start time in the labels, a later process that got its pid does not count as the owner.
+    """
+    pid = _number(labels.get(LABEL_OWNER_PID, ""))
+    if pid is None:
+        return "unknown"
+    facts = observe_process(pid)
+    if facts is None:
+        return "alive" if _is_hidden(pid) else "dead"
+    start = _number(labels.get(LABEL_OWNER_START, ""))
+    is_owner = not facts.is_dead and start in (None, facts.start_ticks)
+    return "alive" if is_owner else "dead"
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 and int(text) > 0 else None
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether a process that cannot be looked at exists: it belongs to somebody else."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
