@@ -57,7 +57,16 @@ def doctor(
 def preconditions(scene: Scene) -> Diagnosis:
     """What `ota up` has to know before it starts the first service."""
     jobs = [*_before_services(scene, None), *readiness_jobs(scene, precondition_items(scene))]
-    return concluded(scene, asked(jobs))
+    # that a diagnosis from the host does not see other planes is no news about a path that goes there
+    found = [each for each in asked(jobs) if not each.code.endswith("_DOCTOR_PARTIAL")]
+    return concluded(scene, found)
+
+
+def confirmation(scene: Scene, observe: Observe | None) -> Diagnosis:
+    """What `ota up` looks at last: the services of the path, and its readiness."""
+    return concluded(
+        scene, asked([partial(_services, scene, observe), *readiness_jobs(scene, select_items(scene))])
+    )
 
 
 def services(scene: Scene, observe: Observe | None) -> Diagnosis:

@@ -35,12 +35,14 @@ class Scene:
         read_file: ReadFile,
         *,
         workflow: str | None = None,
+        path: tuple[TaskPlan, ...] | None = None,
         rerun: str = "ota doctor",
         run_id: str = "",
         should_stop: Callable[[], bool] = lambda: False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`rerun` is the command to type again after a repair; `run_id` marks everything that is started.
+        """`path`: the tasks that count, where the caller has planned them; otherwise those of the workflow.
+        `rerun` is the command to type again after a repair; `run_id` marks everything that is started.
 
         Raises:
             PlanError: no such workflow.
@@ -57,6 +59,7 @@ class Scene:
         self.scope = Scope(loaded, Request(workflow=workflow), host)
         self.selection = self.scope.selection = select_workflow(loaded, workflow)
         self._workflow = workflow
+        self._path = path
 
     @property
     def planes(self) -> Planes:
@@ -91,6 +94,8 @@ class Scene:
     @cached_property
     def path(self) -> tuple[TaskPlan, ...]:
         """Every task the path runs, each on the plane a run would give it."""
+        if self._path is not None:
+            return self._path
         found: dict[tuple[str, str], TaskPlan] = {}
         for root in self.roots:
             plan = plan_run(self.loaded, Request(task=root, workflow=self._workflow), self.host)

@@ -45,6 +45,8 @@ class Request(Struct, frozen=True, kw_only=True):
     inputs: Mapping[str, str] = {}
     skip_deps: bool = False
     agent: bool = False
+    phase: str | None = None
+    """Of `ota up`: which phase the task is; None where the operator named it."""
     again: str = ""
     """This very command line, for follow-up advice; empty where nobody typed one."""
     target: str = ""

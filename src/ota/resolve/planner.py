@@ -54,26 +54,32 @@ def plan_run(loaded: Loaded, request: Request, host: HostFacts) -> Plan:
     selection = select_workflow(loaded, request.workflow)
     if request.workflow is not None or _belongs(scope, selection):
         scope.selection = selection
-    walk = _Walk(scope)
-    drafts = walk.from_task(requested)
-    closure_is_scoped = any(is_scoped(draft.ts) for draft in drafts)
-    steps = {draft.id: _step(draft, closure_is_scoped) for draft in drafts}
+    walk = Walk()
+    steps = walk.steps(scope, requested)
     return Plan(
         request=request,
         root=loaded.root,
         contract_shown=loaded.shown,
         steps=steps,
         requested=requested,
-        services=_services(scope, steps.values()),
+        services=planned_services(scope, steps.values()),
         workflow=scope.selection.name,
         skipped_dependencies=walk.skipped,
-        secrets=tuple(name for name, var in loaded.contract.env.vars.items() if var.secret),
+        secrets=secret_names(loaded),
         warnings=loaded.warnings,
     )
 
 
-def _services(scope: Scope, steps: Iterable[StepPlan]) -> tuple[ServicePlan, ...]:
-    names = dict.fromkeys(name for step in steps for name in step.task.requires_services)
+def secret_names(loaded: Loaded) -> tuple[str, ...]:
+    """Variables whose values are never shown."""
+    return tuple(name for name, var in loaded.contract.env.vars.items() if var.secret)
+
+
+def planned_services(
+    scope: Scope, steps: Iterable[StepPlan], others: Iterable[str] = ()
+) -> tuple[ServicePlan, ...]:
+    """What the steps require, and `others`, with all they depend on, in starting order."""
+    names = dict.fromkeys((*others, *(name for step in steps for name in step.task.requires_services)))
     if not names:
         return ()
     from ota.resolve.services import plan_services  # paid only by plans that require services
@@ -127,21 +133,44 @@ class _Draft:
         self.is_done = False
 
 
-class _Walk:
-    """Depth first, declared order: what runs before a task, the task, then its hooks."""
+class Walk:
+    """Depth first, declared order: what runs before a task, the task, then its hooks.
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+    Several tasks may be walked one after another: what an earlier one has placed is not placed again.
+    """
+
+    def __init__(self) -> None:
+        self.scope: Scope
         self.skipped: tuple[str, ...] = ()
         self.drafts: dict[tuple[str, int], _Draft] = {}
         self.order: list[_Draft] = []
         self.generations = 0
 
-    def from_task(self, name: str) -> list[_Draft]:
-        """Every step that running this task means, in execution order."""
-        asked = self.scope.request
-        task = self.scope.contract.tasks[name]
-        choice = choose(self.scope.planes, task, asked.mode, asked.lifecycle)
+    def steps(self, scope: Scope, name: str) -> dict[str, StepPlan]:
+        """The steps that running this task adds, in execution order.
+
+        Raises:
+            PlanError: the graph has no end.
+        """
+        drafts = self._from_task(scope, name)
+        closure_is_scoped = any(is_scoped(draft.ts) for draft in drafts)
+        return {draft.id: _step(draft, closure_is_scoped) for draft in drafts}
+
+    def inline(self, scope: Scope, name: str, task: Task) -> StepPlan:
+        """A step that is declared in place, not under `tasks`; `name` is what it is called."""
+        self.scope = scope
+        draft = _Draft(TaskScope(scope, name, choose(scope.planes, task), "requested", task), name, None, 0)
+        self.order.append(draft)
+        return _step(draft, closure_is_scoped=is_scoped(draft.ts))
+
+    def _from_task(self, scope: Scope, name: str) -> list[_Draft]:
+        self.scope = scope
+        placed = len(self.order)
+        if (name, 0) in self.drafts:
+            return []
+        asked = scope.request
+        task = scope.contract.tasks[name]
+        choice = choose(scope.planes, task, asked.mode, asked.lifecycle)
         stack = [self._open(name, "requested", None, 0, choice)]
         while stack:
             draft = stack[-1]
@@ -150,7 +179,7 @@ class _Walk:
                 stack.append(opened)
             elif draft.is_done:
                 stack.pop()
-        return self.order
+        return self.order[placed:]
 
     def _advance(self, draft: _Draft) -> _Draft | None:
         """One move of a draft; the child it opened, if any."""
@@ -356,7 +385,7 @@ def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
 
 
 def _notes(ts: TaskScope) -> Iterator[str]:
-    if ts.is_requested and ts.task.internal:
+    if ts.is_requested and ts.task.internal and ts.scope.request.phase is None:
         yield f"task `{ts.name}` is marked internal"
     if ts.is_requested and ts.choice.lifecycle_source == "override" and ts.choice.plane != "container":
         yield f"lifecycle `{ts.choice.lifecycle}` is advisory in {ts.choice.plane} mode"
