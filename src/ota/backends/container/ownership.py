@@ -1,10 +1,11 @@
 """What a repository knows of its own on engines: its ownership token, and which engines it used.
 
-Two small files under `.ota/state`, and the labels of containers that one run owns. The token proves which containers, volumes and networks are this
-repository's; the list of engines says where `ota clean` has to look. What cannot be read is reported
-and proves nothing: it is never treated as absent, or a second token would disown the first one's things.
+Two small files under `.ota/state`, and the labels of containers that one run owns. The token proves
+which containers, volumes and networks are this repository's; the list of engines says where `ota clean`
+has to look. What cannot be read is reported and proves nothing: it is never treated as absent, or a
+second token would disown the first one's things.
 
-Source: runtime specification 5, 21.1; commands specification 1.14; json-and-receipts specification 6.
+Source: runtime specification 5, 6.3, 21.1; commands specification 1.14; json-and-receipts specification 6.
 """
 
 import os
