@@ -47,12 +47,14 @@ def _run_child(
     runtime = step.task.runtime
     attendant: Attendant = NoAttendant()
     if runtime is not None:
-        from ota.execute.service import ServiceAttendant, port_failure, taken_port
+        from ota.execute.service import ServiceAttendant
+        from ota.execute.service_plane import NativePlane, port_failure, taken_port
 
         taken = taken_port(step, runtime)
         if taken is not None:
             return BodyEnd(exit_code=1, failure=port_failure(step, *taken), was_started=False)
-        attendant = ServiceAttendant(context, step, runtime, output)
+        plane = NativePlane(context.run_id, step, runtime)
+        attendant = ServiceAttendant(context, step, runtime, output, plane)
     mode, stdin, refusal = _interaction(context, step, body)
     if refusal is not None:
         return BodyEnd(exit_code=1, failure=refusal, was_started=False)

@@ -1,4 +1,4 @@
-"""A running native service: its ports found, its readiness awaited, its endpoints confirmed.
+"""A running service: its ports found, its readiness awaited, its endpoints confirmed.
 
 Started, reachable, ready and confirmed are told apart: each is an event of its own, emitted
 when it was observed. A declared readiness is a gate; without one, reachability is looked for
@@ -7,10 +7,7 @@ as long as the service runs, and nothing depends on it.
 Source: runtime specification 10.4, 10.7, 11; decisions D7, D26, D28; lessons, "Ready means ready".
 """
 
-import signal
 from collections.abc import Collection
-
-from msgspec import Struct
 
 from ota.errors import Finding, HostError
 from ota.execute.context import RunContext
@@ -24,9 +21,9 @@ from ota.execute.events import (
     Waiting,
 )
 from ota.execute.output import StepOutput
-from ota.readiness.ladder import Expected, Ladder, NativeWorkload, observe_ladder
-from ota.readiness.probes import HttpProbe, OwnListenerProbe, Probe, TcpProbe, statuses_accepted
-from ota.readiness.results import ProbeResult, failed, passed
+from ota.execute.service_plane import LeaderProbe, ServicePlane
+from ota.readiness.ladder import Expected, Ladder, observe_ladder
+from ota.readiness.probes import HttpProbe, Probe, TcpProbe, statuses_accepted
 from ota.readiness.timing import Timing
 from ota.readiness.wait import (
     Attempt,
@@ -40,10 +37,7 @@ from ota.readiness.wait import (
 )
 from ota.resolve.endpoints import Endpoint, Endpoints, endpoints_of, with_bind_ports
 from ota.resolve.plan import ProbePlan, ReadinessPlan, RuntimePlan, StepPlan
-from ota.system.discovery import PortDiscovery, WorkloadProcesses
-from ota.system.ports import find_port_holder, port_taken_finding, preflight_bind
-from ota.system.processes import Identity, is_alive, owned_processes, session_members
-from ota.system.sockets import AttemptDeadline
+from ota.system.discovery import PortDiscovery
 from ota.system.workload import Workload, WorkloadEnd
 
 QUIET_S = 0.3
@@ -56,47 +50,21 @@ _PATIENT = Timing(interval_s=0.5, retries=1_000_000_000)
 _ANY_ANSWER = ((100, 599),)
 
 
-def taken_port(step: StepPlan, runtime: RuntimePlan) -> tuple[Finding, str] | None:
-    """The first fixed bind port somebody else holds: who, the ways out, and the field that asks for it.
-
-    Asked before the body starts: afterwards a stranger's answer could not be told from the task's.
-    """
-    for listener in runtime.listeners:
-        if listener.bind_port is None or preflight_bind(listener.bind_address, listener.bind_port) != "taken":
-            continue
-        finding = port_taken_finding(
-            listener.bind_address,
-            listener.bind_port,
-            find_port_holder(listener.bind_address, listener.bind_port),
-            subject=f"task `{step.task.name}`, listener `{listener.name}`",
-        )
-        owner = "bind.port" if listener.projection is None else "project.host.port"
-        return finding, f"tasks.{step.task.name}.runtime.listeners.{listener.name}.{owner}"
-    return None
-
-
-def port_failure(step: StepPlan, finding: Finding, field: str, *, show_output: bool = False) -> Failure:
-    """A run that cannot have its port, in the words of the finding that names the holder."""
-    return Failure(
-        origin="host_publication",
-        title=finding.title,
-        task=step.task.name,
-        detail=finding.summary,
-        field=field,
-        why=(finding.why,),
-        next=(finding.next,),
-        findings=(finding,),
-        show_output=show_output,
-    )
-
-
 class ServiceAttendant:
     """Watches one service from spawn to end. All its work happens on the turns of the supervising loop."""
 
-    def __init__(self, context: RunContext, step: StepPlan, runtime: RuntimePlan, output: StepOutput) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        step: StepPlan,
+        runtime: RuntimePlan,
+        output: StepOutput,
+        plane: ServicePlane,
+    ) -> None:
         self._context = context
         self._step = step
         self._runtime = runtime
+        self._plane = plane
         self._output = output
         self._workload: Workload | None = None
         self._started_at = 0.0
@@ -120,11 +88,7 @@ class ServiceAttendant:
         if all(each.bind_port is not None for each in self._runtime.listeners):
             self._listen(self._runtime)
             return
-        self._discovery = PortDiscovery(
-            WorkloadProcesses(pids=self._pids, exit_code=lambda: None),
-            subject=f"task `{self._step.task.name}`",
-            started_at=self._started_at,
-        )
+        self._discovery = self._plane.discovery(workload, self._started_at)
 
     def turn(self) -> float | None:
         if self._workload is None or self._failure is not None:
@@ -200,9 +164,9 @@ class ServiceAttendant:
 
     def _watch_endpoints(self, endpoints: Collection[Endpoint]) -> None:
         for endpoint in endpoints:
-            gate = Gate(name=endpoint.listener, probe=_reach(endpoint))
+            gate = Gate(name=endpoint.listener, probe=self._reach(endpoint))
             self._watches[endpoint.listener] = self._open(
-                (gate, self._own(endpoint)), _PATIENT, endpoint.listener
+                (gate, *self._own(endpoint)), _PATIENT, endpoint.listener
             )
 
     def _open(self, gates: tuple[Gate, ...], timing: Timing, name: str) -> ReadinessWatch:
@@ -219,29 +183,59 @@ class ServiceAttendant:
         return watch
 
     def _gates(self, readiness: ReadinessPlan, gated: Endpoint) -> tuple[Gate, ...]:
-        gates = [Gate(name=gated.listener, probe=_declared(readiness.probe, gated, readiness))]
+        gates = [Gate(name=gated.listener, probe=self._declared(readiness.probe, gated, readiness))]
         for probe in readiness.signal_probes:
             endpoint = self._resolved.of(probe.listener) if self._resolved is not None else None
             if endpoint is not None:
                 name = probe.name or probe.listener
-                gates.append(Gate(name=name, probe=_declared(probe, endpoint, readiness)))
-        return (*gates, self._own(gated), self._alive())
+                gates.append(Gate(name=name, probe=self._declared(probe, endpoint, readiness)))
+        return (*gates, *self._own(gated), self._alive())
 
     def _alive(self) -> Gate:
         """Who forks and exits is not a service, whatever the fork answers."""
         assert self._workload is not None
         return Gate(name="process", probe=LeaderProbe(leader=self._workload.leader))
 
-    def _own(self, endpoint: Endpoint) -> Gate:
-        probe = OwnListenerProbe(host=endpoint.host_address, port=endpoint.host_port, pids=self._pids)
-        return Gate(name=endpoint.listener, probe=probe)
-
-    def _pids(self) -> Collection[int]:
-        """The session first, which is cheap; everything the run's marker proves when that has no answer."""
+    def _own(self, endpoint: Endpoint) -> tuple[Gate, ...]:
         assert self._workload is not None
-        leader = self._workload.leader
-        members = {each.pid for each in session_members(leader.pid)}
-        return members | {each.pid for each in owned_processes(self._context.run_id, (leader,))}
+        return self._plane.gates(endpoint, self._workload)
+
+    def _declared(self, probe: ProbePlan, endpoint: Endpoint, readiness: ReadinessPlan) -> Probe:
+        timeout_s = (probe.timeout_ms or readiness.probe.timeout_ms or 2000) / 1000
+        if probe.kind == "tcp":
+            return self._connecting(endpoint, timeout_s)
+        accepts = statuses_accepted(probe.statuses) if probe.statuses is not None else ((200, 399),)
+        return HttpProbe(
+            host=endpoint.host_address,
+            port=endpoint.host_port,
+            scheme="https" if endpoint.protocol == "https" else "http",
+            path=probe.path or "/",
+            method=probe.method,
+            headers=tuple(probe.headers.items()),
+            accepts=accepts,
+            body_contains=probe.body_contains,
+            timeout_s=timeout_s,
+        )
+
+    def _reach(self, endpoint: Endpoint) -> Probe:
+        """Reachability of an endpoint without declared readiness: any answer in its own protocol."""
+        if endpoint.protocol == "tcp":
+            return self._connecting(endpoint, 2.0)
+        return HttpProbe(
+            host=endpoint.host_address,
+            port=endpoint.host_port,
+            scheme="https" if endpoint.protocol == "https" else "http",
+            path=endpoint.path or "/",
+            accepts=_ANY_ANSWER,
+        )
+
+    def _connecting(self, endpoint: Endpoint, timeout_s: float) -> Probe:
+        return TcpProbe(
+            host=endpoint.host_address,
+            port=endpoint.host_port,
+            timeout_s=timeout_s,
+            closed_at_once=self._plane.closed_at_once,
+        )
 
     # -- readiness -------------------------------------------------------------------------------
 
@@ -337,7 +331,7 @@ class ServiceAttendant:
         self._fail(finding, "readiness", rungs=rungs, why=(budget, *last))
 
     def _ladder(self, outcome: Exhausted) -> Ladder:
-        assert self._resolved is not None
+        assert self._resolved is not None and self._workload is not None
         endpoint = self._resolved.of(self._gated_listener())
         assert endpoint is not None
         expected = Expected(
@@ -347,14 +341,11 @@ class ServiceAttendant:
             bind_port=endpoint.bind_port,
             host_address=endpoint.host_address,
             host_port=endpoint.host_port,
+            is_translated=self._plane.is_translated,
         )
-        workload = NativeWorkload(
-            pids=self._pids,
-            exit_code=lambda: None,
-            has_printed=lambda: not self._output.excerpt.is_empty,
-        )
+        view = self._plane.view(self._workload, lambda: not self._output.excerpt.is_empty)
         last = outcome.last[-1]
-        return observe_ladder(expected, workload, last.gate.probe, last=last.result)
+        return observe_ladder(expected, view, last.gate.probe, last=last.result)
 
     def _fail(
         self,
@@ -376,7 +367,7 @@ class ServiceAttendant:
             findings=(finding,),
             show_output=True,
         )
-        self._workload.request_stop(signal.SIGTERM)
+        self._plane.stop(self._workload)
 
     def _ended_too_early(self, end: WorkloadEnd) -> Failure | None:
         """A gate that was never reached is a failed start, also when the process ended 0."""
@@ -406,8 +397,7 @@ class ServiceAttendant:
         """A port that was free before the start, and taken by somebody faster: say by whom."""
         if end.exit_code == 0 or self._is_ready or self._was_confirmed:
             return None
-        taken = taken_port(self._step, self._runtime)
-        return None if taken is None else port_failure(self._step, *taken, show_output=True)
+        return self._plane.lost_port()
 
     def _open_watches(self) -> list[ReadinessWatch]:
         watches = [*self._watches.values(), *((self._gate,) if self._gate is not None else ())]
@@ -422,57 +412,10 @@ class ServiceAttendant:
         self._context.stream.emit(event)
 
 
-class LeaderProbe(Struct, frozen=True, kw_only=True):
-    """The process the task started is still there: the first rung, asked last."""
-
-    leader: Identity
-    timeout_s: float = 2.0
-
-    @property
-    def target(self) -> str:
-        return f"process {self.leader.pid}"
-
-    def attempt(self, _deadline: AttemptDeadline | None = None) -> ProbeResult:
-        if is_alive(self.leader):
-            return passed("content", "alive")
-        return failed("nothing", "failed", "the process the task started has ended")
-
-
 def _timing(readiness: ReadinessPlan) -> Timing:
     return Timing(
         interval_s=readiness.interval_ms / 1000,
         retries=readiness.retries,
         timeout_s=(readiness.probe.timeout_ms or 2000) / 1000,
         start_period_s=readiness.start_period_ms / 1000,
-    )
-
-
-def _declared(probe: ProbePlan, endpoint: Endpoint, readiness: ReadinessPlan) -> Probe:
-    timeout_s = (probe.timeout_ms or readiness.probe.timeout_ms or 2000) / 1000
-    if probe.kind == "tcp":
-        return TcpProbe(host=endpoint.host_address, port=endpoint.host_port, timeout_s=timeout_s)
-    accepts = statuses_accepted(probe.statuses) if probe.statuses is not None else ((200, 399),)
-    return HttpProbe(
-        host=endpoint.host_address,
-        port=endpoint.host_port,
-        scheme="https" if endpoint.protocol == "https" else "http",
-        path=probe.path or "/",
-        method=probe.method,
-        headers=tuple(probe.headers.items()),
-        accepts=accepts,
-        body_contains=probe.body_contains,
-        timeout_s=timeout_s,
-    )
-
-
-def _reach(endpoint: Endpoint) -> Probe:
-    """Reachability of an endpoint without declared readiness: any answer in its own protocol."""
-    if endpoint.protocol == "tcp":
-        return TcpProbe(host=endpoint.host_address, port=endpoint.host_port)
-    return HttpProbe(
-        host=endpoint.host_address,
-        port=endpoint.host_port,
-        scheme="https" if endpoint.protocol == "https" else "http",
-        path=endpoint.path or "/",
-        accepts=_ANY_ANSWER,
     )

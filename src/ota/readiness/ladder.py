@@ -3,14 +3,14 @@
     process alive -> socket bound -> answers inside its plane -> published -> answers from the host -> content
 
 Owns the rungs, which one is the first broken one, and what would mend it. `climb` is a pure function
-over observations; `observe_ladder` makes them for a native workload, other planes bring their own.
+over observations; `observe_ladder` makes them by looking at the workload through its plane.
 
 Source: runtime specification 10.7, 11.3.
 """
 
 import time
 from collections.abc import Callable, Collection
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -312,49 +312,92 @@ _JUDGES: dict[Rung, Callable[[Expected, Observations], Judged]] = {
 }
 
 
+class WorkloadView(Protocol):
+    """A workload as it can be looked at on its plane."""
+
+    def look(self, expected: Expected) -> Observations:
+        """Everything up to publication, seen once."""
+        ...
+
+
 class NativeWorkload(Struct, frozen=True, kw_only=True):
-    """What observing a native workload needs of it."""
+    """Processes of this host."""
 
     pids: Callable[[], Collection[int]]
     exit_code: Callable[[], int | None]
     """The leader's exit code, None while it runs."""
     has_printed: Callable[[], bool] | None = None
 
+    def look(self, expected: Expected) -> Observations:
+        seen = _alive(self.exit_code(), self.has_printed)
+        if not seen.is_alive:
+            return seen
+        began = time.monotonic()
+        try:
+            bound = listeners_of(self.pids())
+        except OSError:
+            return seen
+        seen = replace(seen, bound=bound, bound_ms=round((time.monotonic() - began) * 1000))
+        own = next((each for each in bound if each.port == expected.bind_port), None)
+        if own is not None:
+            return replace(seen, in_plane=_connect(own))
+        return replace(
+            seen,
+            stranger=find_port_holder(expected.bind_address, expected.bind_port),
+            is_port_taken=preflight_bind(expected.bind_address, expected.bind_port) == "taken",
+        )
+
+
+class TranslatedWorkload(Struct, frozen=True, kw_only=True):
+    """A workload whose ports an engine publishes: its sockets are in a network of its own."""
+
+    exit_code: Callable[[], int | None]
+    bound: Callable[[], tuple[ProcessListener, ...] | None]
+    """What listens inside; None when that cannot be seen."""
+    published: Callable[[int], tuple[bool | None, str]]
+    """Whether the engine publishes a bind port, and where."""
+    answers_inside: Callable[[int], ProbeResult | None]
+    """A connection made inside the plane; None when nobody there can make one."""
+    has_printed: Callable[[], bool] | None = None
+
+    def look(self, expected: Expected) -> Observations:
+        seen = _alive(self.exit_code(), self.has_printed)
+        if not seen.is_alive:
+            return seen
+        began = time.monotonic()
+        bound = self.bound()
+        is_published, where = self.published(expected.bind_port)
+        is_bound = any(each.port == expected.bind_port for each in bound or ())
+        return replace(
+            seen,
+            bound=bound,
+            bound_ms=round((time.monotonic() - began) * 1000),
+            in_plane=self.answers_inside(expected.bind_port) if is_bound else None,
+            is_published=is_published,
+            published_detail=where,
+        )
+
+
+def _alive(exit_code: int | None, has_printed: Callable[[], bool] | None) -> Observations:
+    return Observations(
+        is_alive=exit_code is None,
+        exit_code=exit_code,
+        has_printed=has_printed() if has_printed is not None else None,
+    )
+
 
 def observe_ladder(
-    expected: Expected, workload: NativeWorkload, probe: Probe, *, last: ProbeResult | None = None
+    expected: Expected, workload: WorkloadView, probe: Probe, *, last: ProbeResult | None = None
 ) -> Ladder:
-    """Look at a native workload once, rung by rung, and judge what was seen.
+    """Look at a workload once, rung by rung, and judge what was seen.
 
     `last` is the latest result of the waiting; without it the probe is asked once more, within its
     own timeout.
     """
-    seen = Observations(
-        is_alive=workload.exit_code() is None,
-        exit_code=workload.exit_code(),
-        has_printed=workload.has_printed() if workload.has_printed is not None else None,
-    )
+    seen = workload.look(expected)
     if seen.is_alive:
-        seen = _observe_sockets(expected, workload, seen)
         seen = replace(seen, from_host=last if last is not None else probe.attempt())
     return climb(expected, seen)
-
-
-def _observe_sockets(expected: Expected, workload: NativeWorkload, seen: Observations) -> Observations:
-    began = time.monotonic()
-    try:
-        bound = listeners_of(workload.pids())
-    except OSError:
-        return seen
-    seen = replace(seen, bound=bound, bound_ms=round((time.monotonic() - began) * 1000))
-    own = next((each for each in bound if each.port == expected.bind_port), None)
-    if own is not None:
-        return replace(seen, in_plane=_connect(own))
-    return replace(
-        seen,
-        stranger=find_port_holder(expected.bind_address, expected.bind_port),
-        is_port_taken=preflight_bind(expected.bind_address, expected.bind_port) == "taken",
-    )
 
 
 def _connect(listener: ProcessListener) -> ProbeResult:
