@@ -1,5 +1,5 @@
 """`python -m ota`."""
 
-from ota.cli.main import main
+from ota.cli.main import enter
 
-raise SystemExit(main())
+enter()

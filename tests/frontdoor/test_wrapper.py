@@ -50,7 +50,7 @@ class Checkout:
         )  # pip splits this setting at blanks
         self.wheels.mkdir(parents=True)
         (path / "tools").mkdir(parents=True)
-        for name in ("ota", "tools/environment.sh", "tools/bootstrap.py", "tools/python"):
+        for name in ("ota", "tools/environment.sh", "tools/bootstrap.py", "tools/launch.py", "tools/python"):
             shutil.copy2(ROOT / name, path / name)
         package = path / "src" / "ota"
         package.mkdir(parents=True)

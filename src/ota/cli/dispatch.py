@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ota.cli.catalogue import COMMANDS
 from ota.cli.flags import GLOBAL_FLAGS, Arguments, Command, parse, usage_error
-from ota.cli.main import is_output_lost
+from ota.cli.streams import is_output_lost
 from ota.errors import ContractError, ContractUnreadableError, Finding, OtaError, UsageError, errors_among
 
 if TYPE_CHECKING:

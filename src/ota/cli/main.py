@@ -6,14 +6,15 @@ during start-up is quiet. What a command line means is `ota.cli.dispatch`'s.
 Source: commands specification 1.1, 1.10, 1.15.
 """
 
-import errno
 import gc
 import sys
+
+from ota.cli.streams import drop_output, is_output_lost, prepare_streams
 
 TYPE_CHECKING = False  # `typing` costs more than this whole module
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
+    from typing import NoReturn
 
 # Starting makes many objects and no garbage: with the interpreter's own thresholds a tenth of a short
 # command is spent looking for cycles that are not there. A long run still collects.
@@ -21,35 +22,45 @@ COLLECT_AFTER = 50_000
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
-_STREAM_ERRORS = (errno.EIO, errno.EFBIG, errno.ENOSPC, errno.EPIPE, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+def enter() -> "NoReturn":
+    """The whole life of a process that is ota.
+
+    It ends without taking the interpreter apart: destroying every module and record one by one would
+    cost a third of a bare interpreter's time, and the system takes all of it back at once anyway.
+    """
+    code = main()
+    import atexit
+    import os
+
+    atexit._run_exitfuncs()
+    try:  # noqa: SIM105  `contextlib` would be imported for these two lines only
+        sys.stderr.flush()
+    except OSError:
+        pass  # nobody is there to be told
+    os._exit(code)
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
-    """Run one command line, the only one of this process; the exit code."""
+    """Run one command line, the only one of this process; the exit code. Its output is written."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+    tokens = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _answer(sys.argv[1:] if argv is None else argv)
-    finally:
-        gc.freeze()  # what lives now lives to the end: the interpreter need not search it on its way out
-
-
-def _answer(argv: "Sequence[str]") -> int:
-    tokens = list(argv)
-    try:
-        _prepare_streams()
+        prepare_streams()
         code = _main(tokens)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
         # the reader of our output left: nothing more can be said, and nobody is there to hear it
-        _drop_output()
+        drop_output()
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except OSError as error:
         if not is_output_lost(error):
             raise
-        _drop_output()
+        drop_output()
         print(f"error: the output could not be written: {error.strerror}", file=sys.stderr)
         return EXIT_FAILED
 
@@ -73,37 +84,3 @@ def _main(tokens: list[str]) -> int:
 def _asks_version(tokens: "Sequence[str]") -> bool:
     """`--version` counts only where nothing but its own options is written (commands specification 1.1)."""
     return bool({"--version", "-V"} & set(tokens)) and set(tokens) <= {"--version", "-V", "--plain", "--json"}
-
-
-# --- standard streams ----------------------------------------------------------------------------
-
-
-def _prepare_streams() -> None:
-    """Every stream exists, and none fails on a character that its encoding lacks."""
-    if sys.stdout is None or sys.stderr is None:
-        from ota.system.terminal import ensure_standard_streams
-
-        ensure_standard_streams()
-        sys.stdout = sys.stdout or _opened(1)
-        sys.stderr = sys.stderr or _opened(2)
-    for stream in (sys.stdout, sys.stderr):
-        if stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text file
-
-
-def _opened(descriptor: int) -> "TextIO":
-    return open(descriptor, "w", encoding="utf-8", closefd=False)
-
-
-def is_output_lost(error: OSError) -> bool:
-    """Whether the trouble is with a standard stream: every file of ota's has a name, a stream has none."""
-    return error.filename is None and error.errno in _STREAM_ERRORS
-
-
-def _drop_output() -> None:
-    """Point standard output at nothing, or the interpreter would complain again on its way out."""
-    import os
-
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.close(nothing)

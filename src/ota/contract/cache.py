@@ -103,7 +103,7 @@ def build_identity() -> str:
         for entry in os.scandir(folder)
         if entry.name.endswith(".py") and (facts := entry.stat())
     )
-    versions = (VERSION, CONTRACT_LEVEL, sys.version, sys.prefix, msgspec.__version__)
+    versions = (VERSION, CONTRACT_LEVEL, sys.version, ota.__path__[0], msgspec.__version__)
     return "\n".join((*versions, *sources))
 
 
