@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ota.execute.events import (
     BodyStarted,
+    ContainerEntered,
     EndpointConfirmed,
     EndpointPlanned,
     EnvValue,
@@ -27,6 +28,7 @@ from ota.execute.events import (
     ServiceEnded,
     ServiceReady,
     ServiceStarted,
+    ServiceTerminated,
     StepEnded,
     StepNote,
     StepStarted,
@@ -48,6 +50,8 @@ class StepFacts(Struct, kw_only=True):
     reachable: Reachable | None = None
     exhausted: ReadinessExhausted | None = None
     requirements: RequirementsProbed | None = None
+    container: ContainerEntered | None = None
+    termination: ServiceTerminated | None = None
 
     @property
     def primary(self) -> Endpoint | None:
@@ -139,6 +143,7 @@ def fold(events: Iterable[Event]) -> RunFacts:
     facts: dict[str, object] = {}
     notes: list[str] = []
     warnings: list[str] = []
+    early: list[StepNote] = []
     for event in events:
         match event:
             case RunStarted():
@@ -161,11 +166,18 @@ def fold(events: Iterable[Event]) -> RunFacts:
                 services[event.step] = ServiceFacts(began=event)
             case _ if getattr(event, "step", "") in services:
                 _fold_service(services[getattr(event, "step", "")], event)
+            case StepNote() if event.step not in steps:
+                early.append(event)
             case _:
                 _fold_step(steps, event)
     for name, probed in requirements.items():
         if name in steps:
             steps[name].requirements = probed
+    for note in early:  # told before the step began, and worth telling also when it never did
+        if note.step in steps:
+            _fold_step(steps, note)
+        else:
+            (warnings if note.is_warning else notes).append(note.text)
     return RunFacts(
         started=facts["started"],  # type: ignore[arg-type]  # a stream begins with it
         ended=facts["ended"],  # type: ignore[arg-type]  # and ends with it
@@ -213,5 +225,9 @@ def _fold_step(steps: dict[str, StepFacts], event: Event) -> None:
             step.reachable = event
         case ReadinessExhausted():
             step.exhausted = event
+        case ContainerEntered():
+            step.container = event
+        case ServiceTerminated():
+            step.termination = event
         case _:
             pass

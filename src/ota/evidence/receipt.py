@@ -38,12 +38,13 @@ def receipt_of(facts: RunFacts, plan: Plan, loaded: Loaded, identity: Document) 
         "lifecycle": context.lifecycle,
         "image": context.container.image if context.container is not None else None,
         "container_memory_bytes": context.container.memory_bytes if context.container is not None else None,
-        "target": context.remote.target if context.remote is not None else None,
+        "target": _target_name(ran, plan),
         "provider": context.remote.provider if context.remote is not None else None,
         "cwd": context.remote.cwd if context.remote is not None else None,
         "env": {each.name: each.value for each in ran.env} if ran is not None else {},
         "env_sources": [_env_source(each) for each in ran.env] if ran is not None else [],
         "runtime": runtime_document(ran) if ran is not None else None,
+        "service_termination": _termination(ran),
         "backend_fulfillment": _fulfillment(facts, requested.id, ran),
         "logs": _logs(facts),
         "workloads": {
@@ -182,6 +183,8 @@ def _step(step: StepFacts, planned: StepPlan, facts: RunFacts) -> Document:
             "lifecycle": started.lifecycle if step.body is not None else None,
             "target_resolutions": [_target(each) for each in planned.task.targets if each.source is not None],
             "backend_fulfillment": _fulfillment(facts, started.step, step),
+            "shared_local_backend": _shared(step, planned),
+            "container_reconciliation": _reconciliation(step),
             "readiness": _readiness(step),
             "started_at": started.at,
             "finished_at": ended.at if ended is not None else None,
@@ -190,6 +193,62 @@ def _step(step: StepFacts, planned: StepPlan, facts: RunFacts) -> Document:
             else None,
         },
         keep=("exit_code", "generation", "duration_ms") if ended is not None and ended.exit_code == 0 else (),
+    )
+
+
+def _target_name(ran: StepFacts | None, plan: Plan) -> str | None:
+    """A real named target: the container the requested task was in, or the remote."""
+    if ran is not None and ran.container is not None:
+        return ran.container.container
+    remote = plan.requested_step.task.context.remote
+    return remote.target if remote is not None else None
+
+
+def _termination(step: StepFacts | None) -> Document | None:
+    if step is None or step.termination is None:
+        return None
+    ended = step.termination
+    return without_absent(
+        {
+            "kind": "service_stopped",
+            "cause": ended.cause,
+            "after_readiness": ended.after_readiness,
+            "target": ended.target,
+            "container": ended.container,
+            "exit_code": ended.exit_code,
+        },
+        keep=() if ended.exit_code is None else ("exit_code", "after_readiness"),
+    )
+
+
+def _reconciliation(step: StepFacts) -> Document | None:
+    """How a container that stays came to be the one of this step."""
+    entered = step.container
+    if entered is None or entered.lifecycle != "persistent":
+        return None
+    return without_absent(
+        {
+            "action": entered.action,
+            "container": entered.container,
+            "engine": entered.engine,
+            "reason": entered.reason,
+        }
+    )
+
+
+def _shared(step: StepFacts, planned: StepPlan) -> Document | None:
+    context, entered = planned.task.context, step.container
+    if context.shared_backend is None or context.container is None or entered is None:
+        return None
+    return without_absent(
+        {
+            "name": context.shared_backend,
+            "backend": "container",
+            "lifecycle": entered.lifecycle,
+            "context": context.name,
+            "effective_identity": entered.container,
+            "reuse": entered.action,
+        }
     )
 
 

@@ -32,6 +32,7 @@ def summary_rows(facts: RunFacts, plan: Plan, loaded: Loaded) -> list[Row]:
         rows.append(("Image", context.container.image))
         if context.container.memory_bytes is not None:
             rows.append(("Memory", format_memory(context.container.memory_bytes)))
+        rows += _container_rows(step)
     if context.remote is not None:
         rows += [("Target", context.remote.target), ("Provider", context.remote.provider)]
         if context.remote.cwd is not None:
@@ -45,6 +46,16 @@ def summary_rows(facts: RunFacts, plan: Plan, loaded: Loaded) -> list[Row]:
         rows.append(("Logs", facts.logs.dir))
     rows += [("Note", note) for note in _notes(facts, plan)]
     rows += [("Warning", warning) for warning in _warnings(facts)]
+    return rows
+
+
+def _container_rows(step: StepFacts | None) -> list[Row]:
+    entered = step.container if step is not None else None
+    if entered is None:
+        return []
+    rows: list[Row] = [("Container", f"{entered.container} ({entered.engine})")]
+    rows += [("Isolated", path) for path in entered.isolated_paths]
+    rows += [("Network", name) for name in entered.networks]
     return rows
 
 

@@ -35,7 +35,10 @@ FailureOrigin = Literal[
     "cleanup",
     "service_start",
     "service_readiness",
+    "service_stopped",
+    "container",
 ]
+TerminationCause = Literal["oom_killed", "interrupted", "exited_non_zero", "exited", "unknown"]
 
 
 class EnvValue(Struct, frozen=True, kw_only=True):
@@ -136,6 +139,60 @@ class BodyStarted(Struct, frozen=True, kw_only=True):
     is_service: bool = False
 
 
+class ContainerEntered(Struct, frozen=True, kw_only=True):
+    """The container of a step: made for it, or found and taken as it was."""
+
+    step: str
+    engine: str
+    container: str
+    lifecycle: Lifecycle
+    action: Literal["created", "reused", "recreated"]
+    reason: str = ""
+    """Why it was recreated, or how it was reused."""
+    networks: tuple[str, ...] = ()
+    isolated_paths: tuple[str, ...] = ()
+    """Inside the container."""
+
+
+class ContainerLeft(Struct, frozen=True, kw_only=True):
+    """Ota is done with the container of a step."""
+
+    step: str
+    container: str
+    is_gone: bool
+    """Whether the engine says that it no longer exists."""
+
+
+class ServiceTerminated(Struct, frozen=True, kw_only=True):
+    """A service in a container ended, classified from what the engine said before it was removed."""
+
+    step: str
+    cause: TerminationCause
+    after_readiness: bool
+    target: Literal["container", "service workload in persistent container"]
+    container: str
+    exit_code: int | None = None
+
+    @property
+    def text(self) -> str:
+        """For notes: `service stopped after readiness; container was OOM-killed`."""
+        opening = "service stopped after readiness" if self.after_readiness else "service failed to start"
+        what = (
+            f"stop cause of {self.target} is unknown"
+            if self.cause == "unknown"
+            else (f"{self.target} {_CAUSES[self.cause]}")
+        )
+        return f"{opening}; {what}"
+
+
+_CAUSES: Mapping[TerminationCause, str] = {
+    "oom_killed": "was OOM-killed",
+    "interrupted": "was interrupted",
+    "exited_non_zero": "exited non-zero",
+    "exited": "exited",
+}
+
+
 class EndpointPlanned(Struct, frozen=True, kw_only=True):
     """Resolved from the contract or found by discovery; not reached yet."""
 
@@ -178,7 +235,7 @@ class ReadinessExhausted(Struct, frozen=True, kw_only=True):
 
 
 class RequirementsProbed(Struct, frozen=True, kw_only=True):
-    """The outcome of looking for what a native step needs."""
+    """The outcome of looking for what a step needs on its plane."""
 
     step: str
     unit: str
@@ -263,6 +320,8 @@ Event = (
     | LogFailed
     | StepStarted
     | StepNote
+    | ContainerEntered
+    | ContainerLeft
     | BodyStarted
     | EndpointPlanned
     | Waiting
@@ -270,6 +329,7 @@ Event = (
     | EndpointConfirmed
     | ReadinessExhausted
     | RequirementsProbed
+    | ServiceTerminated
     | StepEnded
     | ServiceBegan
     | ServiceStarted
