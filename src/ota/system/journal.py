@@ -79,6 +79,13 @@ class ContainerStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="co
     at: str
 
 
+class HandedOverStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="handed_over"):
+    """The process of an intent is to outlive the run: from here on it is not the run's to end."""
+
+    id: int
+    at: str
+
+
 class EndedStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="ended"):
     """What an intent announced has ended, or never came to be."""
 
@@ -102,7 +109,9 @@ class ClosedStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="close
     at: str
 
 
-Step = RunStep | IntentStep | StartedStep | ContainerStep | EndedStep | CleanedStep | ClosedStep
+Step = (
+    RunStep | IntentStep | StartedStep | ContainerStep | HandedOverStep | EndedStep | CleanedStep | ClosedStep
+)
 
 FAULT_STEPS = ("run", "intent", "started", "ended", "cleaned", "closed")
 FAULT_POINTS = tuple(f"{step}.{moment}" for step in FAULT_STEPS for moment in ("before", "after"))
@@ -122,7 +131,7 @@ class JournalFacts(Struct, frozen=True, kw_only=True):
     run: RunStep | None = None
     """None: not a journal this ota can read, so nothing in it is proof."""
     leaders: tuple[Identity, ...] = ()
-    """Every leader that was started; one that ended may have left a session behind."""
+    """Every leader that was started and not handed over; one that ended may have left a session behind."""
     containers: tuple[ContainerStep, ...] = ()
     """What may still exist in an engine: announced, and not said to be over."""
     unread_lines: int = 0
@@ -172,6 +181,10 @@ class Journal:
     def started(self, intent: int, identity: Identity) -> None:
         """The announced process exists."""
         self._write("started", StartedStep(id=intent, identity=identity, at=self._now()))
+
+    def handed_over(self, intent: int) -> None:
+        """The process is to go on without the run. Whoever is to know of it has been told before."""
+        self._write("handed_over", HandedOverStep(id=intent, at=self._now()))
 
     def ended(self, intent: int, exit_code: int) -> None:
         """What was announced is over."""
@@ -312,7 +325,8 @@ def read_journal(path: Path) -> JournalFacts:
 
 
 def _leaders(steps: list[Step | None]) -> tuple[Identity, ...]:
-    return tuple(step.identity for step in steps if isinstance(step, StartedStep))
+    gone = {step.id for step in steps if isinstance(step, HandedOverStep)}
+    return tuple(step.identity for step in steps if isinstance(step, StartedStep) and step.id not in gone)
 
 
 def _containers(steps: list[Step | None]) -> tuple[ContainerStep, ...]:

@@ -40,6 +40,8 @@ class SpawnRequest(Struct, frozen=True, kw_only=True):
     run_id: str | None
     """The run that owns the child; becomes its `OTA_RUN_MARKER`. None: what the child starts is meant
     to outlive the run, so it carries no marker at all, not even that of an outer run."""
+    outlives: bool = False
+    """Whether the child is to go on after ota, as its own run and not as part of any that ota runs in."""
     output: OutputMode = "capture"
     """`capture`: pipes. `terminal`: pseudo-terminals, so that the child keeps its colours while
     its output is read. `inherit`: the child has the real terminal and nothing is read. `file`: both
@@ -191,7 +193,8 @@ def _child_environment(request: SpawnRequest) -> dict[str, str]:
     if request.run_id is None:
         return {name: value for name, value in request.env.items() if name != RUN_MARKER}
     inherited = {name: value for name, value in environ().items() if name == RUN_MARKER}
-    return {**request.env, RUN_MARKER: marker_of(request.run_id, inherited)}
+    outer = {} if request.outlives else inherited
+    return {**request.env, RUN_MARKER: marker_of(request.run_id, outer)}
 
 
 def _open_terminal() -> tuple[int, int]:

@@ -177,6 +177,16 @@ class Workload:
         if is_forwarded:
             self._signal_groups(number)
 
+    def let_go(self) -> None:
+        """Stop watching: leader and session go on, and nobody ends them here. `supervise` returns next.
+
+        Only for a child whose output is a file; a pipe would break when ota ends.
+        """
+        assert not self._channels, "nobody would read the output any more"
+        if not self._leader_ended():
+            self._status = (0, None)
+        self._enter("over", self._clock.monotonic_s())
+
     def supervise(
         self,
         on_chunk: OnChunk,
