@@ -7,27 +7,30 @@ Source: doctor specification 5, 6, 9 (toolchains); contract specification 4, 6 t
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ota.contract.model.checks import Check
 from ota.contract.model.execution import Context
-from ota.contract.model.requirements import NativePrerequisite
 from ota.contract.model.tasks import Task
 from ota.contract.planes import ContextChoice
 from ota.diagnose.remedies import remedy
 from ota.diagnose.scene import Scene
 from ota.errors import Evidence, Finding
-from ota.readiness.checks import CheckScene, ask_command, evaluate
+from ota.readiness.checks import CheckScene, ask_command
+from ota.readiness.prerequisites import (
+    Prerequisite,
+    activation_on,
+    prerequisite_finding,
+    prerequisites_on,
+)
 from ota.requirements.probes import (
     PROBE_LIMIT_S,
     ProbeOutcome,
     Prober,
-    Wanted,
     find_executable,
     requirement_finding,
+    wanted_of,
 )
 from ota.resolve.plan import RequirementPlan
 from ota.resolve.requirement_sets import requirement_set
@@ -117,7 +120,7 @@ def _context_requirements(scene: Scene, name: str | None) -> tuple[RequirementPl
 
 def requirement_findings(scene: Scene, needs: Sequence[Need]) -> tuple[Finding, ...]:
     """Ask for every version side by side, and tell what is not as it should be."""
-    asked = [need for need in needs if not _is_component(need)]
+    asked = [need for need in needs if not need.requirement.is_component]
     prober = Prober(
         scene.environ,
         scene.loaded.root,
@@ -126,20 +129,11 @@ def requirement_findings(scene: Scene, needs: Sequence[Need]) -> tuple[Finding, 
         should_stop=scene.should_stop,
         clock=scene.clock,
     )
-    outcomes = prober.probe_many([_wanted(need.requirement) for need in asked])
+    outcomes = prober.probe_many([wanted_of(need.requirement) for need in asked])
     found: list[Finding] = []
     for need, outcome in zip(asked, outcomes, strict=True):
         found += _told(scene, need, outcome)
-    return (*found, *_rust_parts(scene, needs))
-
-
-def _wanted(requirement: RequirementPlan) -> Wanted:
-    return Wanted(
-        kind="tool" if requirement.kind == "tool" else "runtime",
-        name=requirement.name,
-        version=requirement.version,
-        is_channel_allowed=requirement.kind == "toolchain" and requirement.name == "rust",
-    )
+    return (*found, *rust_part_findings(scene, [need.requirement for need in needs]))
 
 
 def _told(scene: Scene, need: Need, outcome: ProbeOutcome) -> Iterator[Finding]:
@@ -187,20 +181,15 @@ def _provider_missing(scene: Scene, requirement: RequirementPlan) -> Finding:
 # --- rust components and targets -----------------------------------------------------------------
 
 
-def _is_component(need: Need) -> bool:
-    field = need.requirement.field
-    return field[:1] == ("toolchains",) and field[-1] == "components"
-
-
-def _rust_parts(scene: Scene, needs: Sequence[Need]) -> Iterator[Finding]:
+def rust_part_findings(scene: Scene, requirements: Sequence[RequirementPlan]) -> Iterator[Finding]:
     """`rustup` knows which components and targets are there; a component's name is no executable."""
-    rust = next((n.requirement for n in needs if n.requirement.kind == "toolchain" and _is_rust(n)), None)
+    rust = next((each for each in requirements if each.kind == "toolchain" and each.name == "rust"), None)
     if rust is None:
         return
     toolchain = scene.contract.toolchains["rust"]
     platform = toolchain.platforms.get(scene.host.os)
     targets = (platform.targets if platform is not None else None) or toolchain.targets or ()
-    components = tuple(need.requirement.name for need in needs if _is_component(need))
+    components = tuple(each.name for each in requirements if each.is_component)
     if not targets and not components:
         return
     if not _is_there(scene, "rustup"):
@@ -216,10 +205,6 @@ def _rust_parts(scene: Scene, needs: Sequence[Need]) -> Iterator[Finding]:
     for kind, wanted in (("component", components), ("target", targets)):
         if wanted:
             yield from _missing_parts(scene, rust, kind, wanted)
-
-
-def _is_rust(need: Need) -> bool:
-    return need.requirement.name == "rust"
 
 
 def _missing_parts(
@@ -275,30 +260,15 @@ def _part_finding(
 # --- native prerequisites ------------------------------------------------------------------------
 
 
-class Prerequisite(Struct, frozen=True, kw_only=True):
-    """A prerequisite the path selects, with the check that proves it here."""
-
-    name: str
-    declared: NativePrerequisite
-    check: Check
-
-
 def selected_prerequisites(scene: Scene) -> tuple[Prerequisite, ...]:
-    """Those with a check for this system, once each."""
-    names = dict.fromkeys(
+    """Those the native tasks of the path select and this system can prove."""
+    return prerequisites_on(scene.contract, _selected_names(scene), scene.host.os)
+
+
+def _selected_names(scene: Scene) -> tuple[str, ...]:
+    return tuple(
         name for task in scene.path if task.context.plane == "native" for name in task.native_prerequisites
     )
-    by_name = {check.name: check for check in reversed(scene.contract.checks)}
-    found: list[Prerequisite] = []
-    for name in names:
-        declared = scene.contract.native_prerequisites.get(name)
-        platform = declared.platforms.get(scene.host.os) if declared is not None else None
-        if declared is None or platform is None:
-            continue
-        check = by_name.get(platform.check or declared.check or "")
-        if check is not None:
-            found.append(Prerequisite(name=name, declared=declared, check=check))
-    return tuple(found)
 
 
 def prerequisite_findings(scene: Scene, prerequisite: Prerequisite) -> tuple[Finding, ...]:
@@ -310,43 +280,12 @@ def prerequisite_findings(scene: Scene, prerequisite: Prerequisite) -> tuple[Fin
         should_stop=scene.should_stop,
         clock=scene.clock,
     )
-    result = evaluate(prerequisite.check, asked)
-    if result.holds:
-        return ()
-    state: Literal["TIMED_OUT", "MISSING"] = "TIMED_OUT" if result.is_timed_out else "MISSING"
-    words = "Native prerequisite timed out" if result.is_timed_out else "Missing native prerequisite"
-    return (
-        Finding(
-            code=f"OTA_NATIVE_PREREQUISITE_{state}",
-            severity="error" if prerequisite.declared.required else "warn",
-            summary=f"{words}: {prerequisite.name}",
-            why=scene.masker.mask(f"check `{prerequisite.check.name}`: {result.why}"),
-            next=f"{_guidance(scene, prerequisite)}, then rerun `{scene.rerun}`",
-            place=scene.loaded.place(("native_prerequisites", prerequisite.name)),
-            category="environment",
-            owner="host",
-            evidence=Evidence(
-                observed=scene.masker.mask(result.why), source="host", command=prerequisite.check.run or ""
-            ),
-        ),
+    finding = prerequisite_finding(
+        prerequisite,
+        asked,
+        rerun=scene.rerun,
+        place=scene.loaded.place(prerequisite.field),
+        masker=scene.masker,
+        activation=activation_on(scene.contract, (prerequisite.name,), scene.host.os),
     )
-
-
-def _guidance(scene: Scene, prerequisite: Prerequisite) -> str:
-    platform = prerequisite.declared.platforms[scene.host.os]
-    for command, packages in (
-        ("sudo apt-get install", platform.apt),
-        ("brew install", platform.brew),
-        ("winget install", platform.winget),
-        ("choco install", platform.choco),
-        ("scoop install", platform.scoop),
-    ):
-        if packages:
-            return f"`{command} {' '.join(packages)}`"
-    if platform.install:
-        return f"`{platform.install}`"
-    if platform.xcode_clt:
-        return "`xcode-select --install`"
-    if platform.packages:
-        return f"install {', '.join(platform.packages)}"
-    return platform.note or f"install {prerequisite.name}"
+    return () if finding is None else (finding,)

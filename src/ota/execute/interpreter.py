@@ -29,7 +29,7 @@ from ota.execute.events import (
 )
 from ota.execute.output import StepOutput
 from ota.execute.process import BodyEnd
-from ota.execute.requirements import probe_requirements
+from ota.execute.requirements import failed_checks, probe_requirements
 from ota.execute.schedule import Need, Scheduler, Visit, Work
 from ota.resolve.plan import AggregateBody, StepPlan
 from ota.system.clock import now_utc
@@ -103,6 +103,9 @@ class Interpreter:
         blocked = yield from self._dependencies(step)
         if blocked is not None:
             return blocked
+        unmet = cast("Failure | None", (yield Work(lambda: self._ask_checks(step))))
+        if unmet is not None:
+            return self._refused(step, unmet)
         result = cast(StepResult, (yield Work(lambda: self._body(step))))
         return (yield from self._hooks(step, result))
 
@@ -236,6 +239,15 @@ class Interpreter:
         event, findings = probed
         self._context.stream.emit(event)
         return _missing(step, event, findings) if findings else None
+
+    def _ask_checks(self, step: StepPlan) -> Failure | None:
+        if not step.task.required_checks or self._is_stopped(step):
+            return None
+        try:
+            findings = failed_checks(self._context, step)
+        except OtaError as error:
+            return _could_not_begin(step, error)
+        return _unmet(step, findings) if findings else None
 
     def _bad(self, result: StepResult) -> StepResult:
         with self._lock:
@@ -372,11 +384,23 @@ def _could_not_begin(step: StepPlan, error: OtaError) -> Failure:
 
 
 def _missing(step: StepPlan, event: RequirementsProbed, findings: tuple[Finding, ...]) -> Failure:
+    needed = f"task `{step.task.name}` needs {', '.join(event.missing)}"
+    return _unfulfilled(step, "Missing requirements", needed, findings)
+
+
+def _unmet(step: StepPlan, findings: tuple[Finding, ...]) -> Failure:
+    names = ", ".join(finding.summary for finding in findings)
+    return _unfulfilled(
+        step, "Required check failed", f"task `{step.task.name}` may not start: {names}", findings
+    )
+
+
+def _unfulfilled(step: StepPlan, title: str, detail: str, findings: tuple[Finding, ...]) -> Failure:
     return Failure(
         origin="fulfillment",
-        title="Missing requirements",
+        title=title,
         task=step.task.name,
-        detail=f"task `{step.task.name}` needs {', '.join(event.missing)}",
+        detail=detail,
         context=step.task.context.name or "",
         why=tuple(f"{finding.summary}: {finding.why}" for finding in findings),
         next=tuple(dict.fromkeys(finding.next for finding in findings)),

@@ -1,22 +1,49 @@
-"""Looking for what a native step needs, before its dependencies and its body.
+"""Looking for what a native step needs: programs and host packages first, required checks before the body.
 
-Source: runtime specification 18 (unit `task:<t>:native`); contract specification 7, 11.2.
+What is asked and how it is told is shared with the diagnoses; here it decides whether a step may begin.
+
+Source: runtime specification 18 (unit `task:<t>:native`); contract specification 7, 8, 11.2, 15.11.
 """
 
-from ota.errors import Finding
+from typing import TYPE_CHECKING
+
+from ota.backends.native import Activation
+from ota.errors import Finding, errors_among
 from ota.execute.context import RunContext
 from ota.execute.events import RequirementsProbed, StepNote
 from ota.resolve.plan import RequirementPlan, StepPlan
+
+if TYPE_CHECKING:
+    from ota.diagnose.scene import Scene
 
 
 def probe_requirements(
     context: RunContext, step: StepPlan
 ) -> tuple[RequirementsProbed, tuple[Finding, ...]] | None:
     """What was found, and a finding for each required thing that is missing; None when nothing is needed."""
-    needed = step.task.requirements
-    if not needed or step.task.context.plane != "native":
+    if step.task.context.plane != "native":
         return None
-    from ota.requirements.probes import ProbeOutcome, Prober, Wanted, requirement_finding
+    needed = step.task.requirements
+    packages = _missing_packages(context, step)
+    if not needed and packages is None:
+        return None
+    findings, missing = packages or ([], [])
+    if needed:
+        _ask_programs(context, step, findings, missing)
+    event = RequirementsProbed(
+        step=step.id,
+        unit=f"task:{step.task.name}:native",
+        plane="native",
+        runtimes={each.name: each.version for each in needed if each.kind != "tool"},
+        tools={each.name: each.version for each in needed if each.kind == "tool"},
+        missing=tuple(missing),
+        result="missing_requirements" if missing else "requirements_satisfied",
+    )
+    return event, tuple(findings)
+
+
+def _ask_programs(context: RunContext, step: StepPlan, findings: list[Finding], missing: list[str]) -> None:
+    from ota.requirements.probes import ProbeOutcome, Prober, requirement_finding, wanted_of
 
     prober = Prober(
         context.environ,
@@ -26,18 +53,8 @@ def probe_requirements(
         should_stop=lambda: context.interrupts.since(0) is not None,
         clock=context.clock,
     )
-    wanted = [
-        Wanted(
-            kind="tool" if each.kind == "tool" else "runtime",
-            name=each.name,
-            version=each.version,
-            is_channel_allowed=each.kind == "toolchain" and each.name == "rust",
-        )
-        for each in needed
-    ]
-    outcomes = prober.probe_many(wanted)
-    findings: list[Finding] = []
-    missing: list[str] = []
+    needed = [each for each in step.task.requirements if not each.is_component]
+    outcomes = prober.probe_many([wanted_of(each) for each in needed])
 
     def told(requirement: RequirementPlan, outcome: ProbeOutcome) -> None:
         finding = requirement_finding(
@@ -55,13 +72,82 @@ def probe_requirements(
 
     for requirement, outcome in zip(needed, outcomes, strict=True):
         told(requirement, outcome)
-    event = RequirementsProbed(
-        step=step.id,
-        unit=f"task:{step.task.name}:native",
-        plane="native",
-        runtimes={each.name: each.version for each in needed if each.kind != "tool"},
-        tools={each.name: each.version for each in needed if each.kind == "tool"},
-        missing=tuple(missing),
-        result="missing_requirements" if missing else "requirements_satisfied",
+    if any(each.kind == "toolchain" and each.name == "rust" for each in needed):
+        from ota.diagnose.requirements import rust_part_findings
+
+        parts = rust_part_findings(_scene(context), step.task.requirements)
+        for finding in _kept_errors(context, step, tuple(parts)):
+            findings.append(finding)
+            missing.append(finding.summary)
+
+
+# --- native prerequisites and required checks ----------------------------------------------------
+
+
+def _missing_packages(context: RunContext, step: StepPlan) -> tuple[list[Finding], list[str]] | None:
+    """Native prerequisites whose check does not hold; None when the task selects none."""
+    names = step.task.native_prerequisites
+    if not names:
+        return None
+    from ota.diagnose.requirements import prerequisite_findings
+    from ota.readiness.prerequisites import prerequisites_on
+
+    scene = _scene(context)
+    findings: list[Finding] = []
+    missing: list[str] = []
+    for each in prerequisites_on(context.loaded.contract, names, context.host.os):
+        found = _kept_errors(context, step, prerequisite_findings(scene, each))
+        findings += found
+        if found:
+            missing.append(f"native prerequisite {each.name}")
+    return findings, missing
+
+
+def native_activation(context: RunContext, step: StepPlan) -> Activation | None:
+    """What the prerequisites of a task put before its body."""
+    names = step.task.native_prerequisites
+    if not names:
+        return None
+    from ota.readiness.prerequisites import activation_on
+
+    return activation_on(context.loaded.contract, names, context.host.os)
+
+
+def failed_checks(context: RunContext, step: StepPlan) -> tuple[Finding, ...]:
+    """Checks the task requires that do not hold. Asked last: a dependency may see to them."""
+    names = step.task.required_checks
+    if not names or step.task.context.plane != "native":
+        return ()
+    from ota.diagnose.readiness import ReadinessItems, readiness_jobs
+    from ota.system.side_by_side import side_by_side
+
+    scene = _scene(context)
+    by_name = {check.name: check for check in reversed(context.loaded.contract.checks)}
+    items = ReadinessItems(checks=tuple(by_name[name] for name in names))
+    found = side_by_side(readiness_jobs(scene, items))
+    return tuple(_kept_errors(context, step, tuple(each for findings in found for each in findings)))
+
+
+def _kept_errors(context: RunContext, step: StepPlan, findings: tuple[Finding, ...]) -> list[Finding]:
+    """The findings that stop the step; the others become its notes."""
+    for finding in findings:
+        if finding.severity != "error":
+            text = f"{finding.summary}: {finding.why}" if finding.why else finding.summary
+            context.stream.emit(StepNote(step=step.id, text=text, is_warning=finding.severity == "warn"))
+    return list(errors_among(findings))
+
+
+def _scene(context: RunContext) -> "Scene":
+    from ota.diagnose.scene import Scene
+
+    return Scene(
+        context.loaded,
+        context.host,
+        context.environ,
+        context.read_file,
+        workflow=context.plan.request.workflow,
+        rerun=context.plan.again,
+        run_id=context.run_id,
+        should_stop=lambda: context.interrupts.since(0) is not None,
+        clock=context.clock,
     )
-    return event, tuple(findings)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ota.backends.native import shell_argv
+from ota.backends.native import Activation, activated_argv
 from ota.contract.durations import parse_check_timeout
 from ota.contract.model.checks import ChangedFiles, Check, EnvAssertion, EnvCheck, HostRule
 from ota.env.dotenv import read_dotenv
@@ -65,8 +65,8 @@ def evaluate_many(checks: Sequence[Check], scene: CheckScene) -> tuple[CheckResu
     return side_by_side([partial(evaluate, check, scene) for check in checks])
 
 
-def evaluate(check: Check, scene: CheckScene) -> CheckResult:
-    """Ask one check. Never raises for what the host says."""
+def evaluate(check: Check, scene: CheckScene, *, activation: Activation | None = None) -> CheckResult:
+    """Ask one check. Never raises for what the host says. `activation` prepares a command's environment."""
     if check.probe is not None:
         return _probe(check, check.probe, scene)
     match check.kind:
@@ -77,7 +77,7 @@ def evaluate(check: Check, scene: CheckScene) -> CheckResult:
         case "changed_files":
             return _changed_files(check.changed_files or ChangedFiles(paths=()), scene)
         case _:
-            return _command(check, scene)
+            return _command(check, scene, activation)
 
 
 # --- probe ---------------------------------------------------------------------------------------
@@ -102,9 +102,9 @@ def _probe(check: Check, name: str, scene: CheckScene) -> CheckResult:
 # --- command -------------------------------------------------------------------------------------
 
 
-def _command(check: Check, scene: CheckScene) -> CheckResult:
+def _command(check: Check, scene: CheckScene, activation: Activation | None) -> CheckResult:
     limit_s = parse_check_timeout(check.timeout).ms / 1000 if check.timeout is not None else DEFAULT_LIMIT_S
-    argv = shell_argv(check.run or "", scene.env.get("PATH"))
+    argv = activated_argv(check.run or "", scene.env.get("PATH"), activation)
     code, output = ask_command(argv, scene, limit_s)
     asked = check.run or ""
     if code is None:

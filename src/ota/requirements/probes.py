@@ -28,6 +28,7 @@ from ota.requirements.versions import (
     plain_text,
     satisfies,
 )
+from ota.resolve.plan import RequirementPlan
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
 from ota.system.processes import end_processes, owned_processes
 from ota.system.spawn import SpawnError, SpawnRequest, Stream
@@ -55,6 +56,16 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """The requirement as the contract has it, `*` for mere presence."""
     is_channel_allowed: bool = False
     """`stable`, `beta` and `nightly` count: the rust toolchain only."""
+
+
+def wanted_of(requirement: RequirementPlan) -> Wanted:
+    """What a planned requirement asks of a machine. A toolchain is asked through its runtime."""
+    return Wanted(
+        kind="tool" if requirement.kind == "tool" else "runtime",
+        name=requirement.name,
+        version=requirement.version,
+        is_channel_allowed=requirement.kind == "toolchain" and requirement.name == "rust",
+    )
 
 
 class ProbeOutcome(Struct, frozen=True, kw_only=True):

@@ -222,6 +222,11 @@ class RequirementPlan(Struct, frozen=True, kw_only=True):
     distribution: str | None = None
     acquisition: Acquisition | None = None
 
+    @property
+    def is_component(self) -> bool:
+        """A part of a toolchain that only its provider knows: its name is no program to look for."""
+        return self.field[:1] == ("toolchains",) and self.field[-1] == "components"
+
 
 class InputPlan(Struct, frozen=True, kw_only=True):
     """A resolved input: exported as `OTA_INPUT_<NAME>`."""

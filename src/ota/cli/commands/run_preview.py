@@ -44,21 +44,14 @@ def _requirement_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> Iterat
         if step.task.context.plane != "native":
             continue
         for each in step.task.requirements:
-            needed.setdefault((each.kind, each.name, each.version), (step, each))
+            if not each.is_component:
+                needed.setdefault((each.kind, each.name, each.version), (step, each))
     if not needed:
         return
-    from ota.requirements.probes import Prober, Wanted, requirement_finding
+    from ota.requirements.probes import Prober, requirement_finding, wanted_of
 
     prober = Prober(environ(), loaded.root, run_id="preview", host_os=host.os, should_stop=lambda: False)
-    wanted = [
-        Wanted(
-            kind="tool" if each.kind == "tool" else "runtime",
-            name=each.name,
-            version=each.version,
-            is_channel_allowed=each.kind == "toolchain" and each.name == "rust",
-        )
-        for _, each in needed.values()
-    ]
+    wanted = [wanted_of(each) for _, each in needed.values()]
     rerun = plan.again
     for (_, each), outcome in zip(needed.values(), prober.probe_many(wanted), strict=True):
         finding = requirement_finding(outcome, is_required=each.required, rerun=rerun)

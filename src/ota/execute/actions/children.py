@@ -19,6 +19,7 @@ from ota.execute.context import RunContext
 from ota.execute.events import Event
 from ota.execute.output import StepOutput
 from ota.execute.process import BodyEnd, NoAttendant, run_process
+from ota.execute.requirements import native_activation
 from ota.execute.stream import EventStream
 from ota.resolve.plan import ArgvBody, StepPlan
 from ota.system.spawn import OutputMode
@@ -122,6 +123,7 @@ class Children:
             output=mode,
             terminal_streams=context.options.terminal_streams,
             stdin="devnull",
+            activation=native_activation(context, self._step),
         )
         return run_process(
             context,
