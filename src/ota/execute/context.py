@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -17,6 +17,9 @@ from ota.system.host import HostFacts
 from ota.system.interrupts import Interrupts
 from ota.system.journal import Journal
 from ota.system.spawn import Stream
+
+if TYPE_CHECKING:
+    from ota.backends.container.engine import Engine
 
 ReadFile = Callable[[str], bytes | None]
 """Bytes of a repository-relative file; None when there is none."""
@@ -70,12 +73,32 @@ class RunContext:
         self.read_file = read_file
         self.logs = logs
         self._learning = Lock()
+        self._engines: dict[tuple[str, ...], Engine] = {}
+        self._finding_engine = Lock()
 
     def learn_secrets(self, values: Iterable[str]) -> Masker:
         """Mask these values too, in everything the run shows or keeps from now on; from any thread."""
         with self._learning:
             self.masker = self.masker.with_more(values)
             return self.masker
+
+    def engine(self, names: tuple[str, ...]) -> "Engine":
+        """The container engine of these names, looked for once in a run.
+
+        Raises:
+            HostError: none of them is on PATH.
+        """
+        from ota.backends.container.engine import find_engine  # paid only by runs that use one
+
+        with self._finding_engine:
+            if names not in self._engines:
+                self._engines[names] = find_engine(
+                    names,
+                    self.environ,
+                    should_stop=lambda: self.interrupts.since(self.epoch) is not None,
+                    clock=self.clock,
+                )
+            return self._engines[names]
 
     @property
     def root(self) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from ota.env.masking import Masker
-from ota.env.resolution import EnvEntry, resolve_env
+from ota.env.resolution import EnvEntry, ResolvedEnv, resolve_env
 from ota.errors import Finding, errors_among
 from ota.execute.context import RunContext
 from ota.execute.events import EnvValue, StepNote
@@ -27,10 +27,12 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
     masker: Masker
     findings: tuple[Finding, ...]
     """Errors only: the body must not start."""
+    secret_names: frozenset[str] = frozenset()
+    """Variables whose values may stand in no command line: secrets, and what a secret was put into."""
 
 
-def environment_of(context: RunContext, step: StepPlan) -> StepEnvironment:
-    """Look everything up once; warnings become notes of the step."""
+def environment_of(context: RunContext, step: StepPlan, *, is_again: bool = False) -> StepEnvironment:
+    """Look everything up once; warnings become notes of the step, unless it is looked up again."""
     injected = injection(step.task, context.root, context.host)
     resolved = resolve_env(
         step.task.env,
@@ -39,9 +41,10 @@ def environment_of(context: RunContext, step: StepPlan) -> StepEnvironment:
         injected=injected.values,
         fallbacks=injected.fallbacks,
         locate=context.loaded.place,
+        inherits=step.task.context.plane == "native",
     )
     for finding in resolved.findings:
-        if finding.severity != "error":
+        if finding.severity != "error" and not is_again:
             context.stream.emit(StepNote(step=step.id, text=finding.summary, is_warning=True))
     masker = context.learn_secrets(resolved.secrets)
     return StepEnvironment(
@@ -49,7 +52,14 @@ def environment_of(context: RunContext, step: StepPlan) -> StepEnvironment:
         shown=tuple(_shown(entry) for entry in resolved.entries if _is_worth_showing(entry)),
         masker=masker,
         findings=errors_among(resolved.findings),
+        secret_names=_secret_names(resolved),
     )
+
+
+def _secret_names(resolved: ResolvedEnv) -> frozenset[str]:
+    return frozenset(
+        name for name, value in resolved.values.items() if any(secret in value for secret in resolved.secrets)
+    ) | frozenset(entry.name for entry in resolved.entries if entry.secret)
 
 
 def _is_worth_showing(entry: EnvEntry) -> bool:

@@ -333,12 +333,16 @@ def _opening_notes(step: StepPlan) -> Iterator[str]:
     yield from step.task.notes
 
 
+_OF_THE_CHILD = ("task", "host_publication", "service_stopped")
+"""Failures that keep the child's own code."""
+
+
 def _exit_code(end: BodyEnd) -> int:
     """What the run exits with because of this body: ota's own failures and interrupts have their codes."""
     if end.interrupt is not None:
         return end.interrupt.exit_code
     if end.failure is not None and end.was_started:
-        return end.exit_code or 1 if end.failure.origin in ("task", "host_publication") else 1
+        return end.exit_code or 1 if end.failure.origin in _OF_THE_CHILD else 1
     return end.exit_code
 
 

@@ -6,6 +6,7 @@ Source: runtime specification 20.1; decision D14; json-and-receipts 3.13 (bounde
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Literal
 
 from ota.env.masking import Masker
@@ -67,6 +68,8 @@ class StepOutput:
     ) -> None:
         self.excerpt = Excerpt()
         self.has_printed = False
+        self.gate: Callable[[Stream, bytes], bytes] | None = None
+        """What of the child's bytes the body printed, where somebody else speaks first."""
         self._step = step
         self._task = task
         self._stream = stream
@@ -85,6 +88,10 @@ class StepOutput:
 
     def chunk(self, stream: Stream, data: bytes) -> None:
         """Bytes the child wrote."""
+        if self.gate is not None:
+            data = self.gate(stream, data)
+            if not data:
+                return
         self.has_printed = True
         self._deliver(stream, self._filters[stream].feed(data) if self._filters else data)
 

@@ -80,6 +80,14 @@ class ServiceAttendant:
         self._told_waiting_at = 0.0
         self._last_output_at = 0.0
 
+    @property
+    def was_ready(self) -> bool:
+        """Whether it was seen to work: its readiness held, ota reached it, or there is nothing to reach."""
+        if self._is_ready or self._was_confirmed:
+            return True
+        has_endpoints = self._resolved is not None and bool(self._resolved.projected)
+        return self._workload is not None and not has_endpoints and self._runtime.readiness is None
+
     # -- the attendant's four moments ------------------------------------------------------------
 
     def started(self, workload: Workload) -> None:
@@ -126,6 +134,11 @@ class ServiceAttendant:
             self._failure = self._ended_too_early(end) or self._lost_port(end)
         return self._failure
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the declared readiness was seen to hold."""
+        return self._is_ready
+
     # -- ports -----------------------------------------------------------------------------------
 
     def _discover(self) -> float | None:
@@ -165,9 +178,9 @@ class ServiceAttendant:
     def _watch_endpoints(self, endpoints: Collection[Endpoint]) -> None:
         for endpoint in endpoints:
             gate = Gate(name=endpoint.listener, probe=self._reach(endpoint))
-            self._watches[endpoint.listener] = self._open(
-                (gate, *self._own(endpoint)), _PATIENT, endpoint.listener
-            )
+            own = self._own(endpoint)
+            gates = (*own, gate) if self._plane.is_translated else (gate, *own)
+            self._watches[endpoint.listener] = self._open(gates, _PATIENT, endpoint.listener)
 
     def _open(self, gates: tuple[Gate, ...], timing: Timing, name: str) -> ReadinessWatch:
         assert self._workload is not None
@@ -189,7 +202,10 @@ class ServiceAttendant:
             if endpoint is not None:
                 name = probe.name or probe.listener
                 gates.append(Gate(name=name, probe=self._declared(probe, endpoint, readiness)))
-        return (*gates, *self._own(gated), self._alive())
+        own = self._own(gated)
+        # behind an engine's proxy a connection is no sign of life, so look inside before asking
+        asked = (*own, *gates) if self._plane.is_translated else (*gates, *own)
+        return (*asked, self._alive())
 
     def _alive(self) -> Gate:
         """Who forks and exits is not a service, whatever the fork answers."""

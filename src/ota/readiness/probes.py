@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ota.contract.durations import render_elapsed
+from ota.errors import HostError
 from ota.readiness.exchange import CutShortError, Wire, find_in_body, read_head
 from ota.readiness.http import Head, encode_request
 from ota.readiness.results import ProbeResult, failed, passed, shortened, timed
@@ -181,6 +182,45 @@ class OwnListenerProbe(Struct, frozen=True, kw_only=True):
         held = ", ".join(listener.text for listener in listeners)
         detail = f"not bound by this task{f', which listens on {held}' if held else ''}"
         return timed(failed("nothing", "not_own_listener", detail), began)
+
+
+class InsideListenerProbe(Struct, frozen=True, kw_only=True):
+    """Ready when a workload listens inside its container, where the engine can reach it.
+
+    A published port accepts connections with nobody behind it: only the container's own table tells.
+    """
+
+    address: str
+    """As declared."""
+    port: int
+    observe: Callable[[], tuple[ProcessListener, ...]]
+    timeout_s: float = 10.0
+
+    @property
+    def target(self) -> str:
+        return f"inside the container {address_text(self.address, self.port)}"
+
+    def attempt(self, _deadline: AttemptDeadline | None = None) -> ProbeResult:
+        began = time.monotonic()
+        try:
+            return timed(self._judged(self.observe()), began)
+        except (OSError, HostError):
+            # then a connection that stays open has to do: the strict probe is asked next
+            result = replace(passed("connection", "not observed"), note="the socket table could not be read")
+            return timed(result, began)
+
+    def _judged(self, listeners: tuple[ProcessListener, ...]) -> ProbeResult:
+        on_port = [each for each in listeners if each.port == self.port]
+        reachable = [each for each in on_port if is_wildcard(each.address) or not is_local(each.address)]
+        if reachable:
+            return passed("connection", f"bound on {reachable[0].text}")
+        if on_port:
+            found = ", ".join(each.text for each in on_port)
+            detail = f"bound on {found}, which is reachable only inside its container"
+            return failed("nothing", "not_own_listener", detail)
+        others = ", ".join(each.text for each in listeners)
+        detail = f"nothing listens on port {self.port}{f', but on {others}' if others else ''}"
+        return replace(failed("nothing", "refused", detail), is_local=True)
 
 
 def statuses_accepted(statuses: Collection[int]) -> tuple[StatusRange, ...]:

@@ -14,6 +14,7 @@ from ota.contract.grammar import format_memory, parse_memory
 from ota.contract.model.execution import ContainerSettings, RemoteSettings, SharedBackend
 from ota.contract.planes import has_base_body
 from ota.errors import Finding
+from ota.resolve.peers import joined_projects, shared_listeners
 from ota.resolve.plan import ContainerPlan, ContextPlan, RemotePlan
 from ota.resolve.scope import TaskScope
 
@@ -34,6 +35,9 @@ def plan_context(ts: TaskScope) -> ContextPlan:
         container=_container(ts, shared) if choice.plane == "container" else None,
         remote=_remote(choice.context.remote) if choice.plane == "remote" else None,
         shared_backend=shared_name if shared is not None else None,
+        shared_listeners=shared_listeners(ts, shared_name or "")
+        if shared is not None and choice.plane == "container"
+        else (),
         fulfillment=choice.context.fulfillment,
     )
 
@@ -53,7 +57,7 @@ def _container(ts: TaskScope, shared: SharedBackend | None) -> ContainerPlan | N
         platform=settings.platform,
         user=settings.user,
         isolated_paths=(attachments.isolated_paths or ()) if attachments is not None else (),
-        compose_projects=(attachments.compose or ()) if attachments is not None else (),
+        compose_projects=joined_projects(ts),
     )
 
 

@@ -85,6 +85,8 @@ class ContextPlan(Struct, frozen=True, kw_only=True):
     container: ContainerPlan | None = None
     remote: RemotePlan | None = None
     shared_backend: str | None = None
+    shared_listeners: tuple["ListenerPlan", ...] = ()
+    """Of the other tasks bound to that backend: its one container publishes them too."""
     fulfillment: Fulfillment | None = None
     """What the context declares; None means `none` (D32)."""
 

@@ -1,0 +1,70 @@
+"""A service in a container, as its attendant sees it.
+
+An engine's proxy accepts connections with nobody behind it, so an answer from the host counts only when
+the container's own socket table says that its workload listens, on an address the engine can reach.
+
+Source: runtime specification 10, 11; lessons, "Ready means ready".
+"""
+
+import signal
+from collections.abc import Callable
+from typing import Literal
+
+from ota.backends.container.inside import InsideSockets
+from ota.errors import HostError
+from ota.execute.events import Failure
+from ota.execute.process import Stop
+from ota.readiness.ladder import TranslatedWorkload, WorkloadView
+from ota.readiness.probes import InsideListenerProbe
+from ota.readiness.wait import Gate
+from ota.resolve.endpoints import Endpoint
+from ota.system.discovery import PortDiscovery
+from ota.system.sockets import ProcessListener
+from ota.system.workload import Workload
+
+
+class ContainerPlane:
+    """One running container behind its engine."""
+
+    closed_at_once: Literal["note", "fail"] = "fail"
+    is_translated = True
+
+    def __init__(self, sockets: InsideSockets, stop: Stop) -> None:
+        self._sockets = sockets
+        self._stop = stop
+
+    def gates(self, endpoint: Endpoint, workload: Workload) -> tuple[Gate, ...]:
+        probe = InsideListenerProbe(
+            address=endpoint.bind_address, port=endpoint.bind_port, observe=self._sockets.listeners
+        )
+        return (Gate(name=endpoint.listener, probe=probe),)
+
+    def discovery(self, workload: Workload, started_at: float) -> PortDiscovery | None:
+        return None
+
+    def view(self, workload: Workload, has_printed: Callable[[], bool]) -> WorkloadView:
+        return TranslatedWorkload(
+            exit_code=lambda: None,
+            bound=self._bound,
+            published=self._published,
+            answers_inside=lambda port: None,
+            has_printed=has_printed,
+        )
+
+    def stop(self, workload: Workload) -> None:
+        self._stop(workload, signal.SIGTERM)
+
+    def lost_port(self) -> Failure | None:
+        return None
+
+    def _bound(self) -> tuple[ProcessListener, ...] | None:
+        try:
+            return self._sockets.listeners()
+        except (OSError, HostError):
+            return None
+
+    def _published(self, port: int) -> tuple[bool | None, str]:
+        try:
+            return self._sockets.published(port)
+        except HostError:
+            return None, ""
