@@ -8,7 +8,7 @@ from ota.execute.context import RunContext
 from ota.execute.environment import StepEnvironment, environment_of
 from ota.execute.events import BodyStarted, Failure
 from ota.execute.output import StepOutput
-from ota.execute.process import Attendant, BodyEnd, NoAttendant, run_process
+from ota.execute.process import Attendant, BodyEnd, NoAttendant, forward, run_process
 from ota.execute.requirements import native_activation
 from ota.resolve.plan import ActionBody, AggregateBody, ArgvBody, PrepareBody, ShellBody, StepPlan
 from ota.system.spawn import OutputMode, StdinMode
@@ -54,8 +54,14 @@ def _run_child(
         taken = taken_port(step, runtime)
         if taken is not None:
             return BodyEnd(exit_code=1, failure=port_failure(step, *taken), was_started=False)
-        plane = NativePlane(context.run_id, step, runtime)
-        attendant = ServiceAttendant(context, step, runtime, output, plane)
+        lease = context.leases.get(step.id)
+        plane = NativePlane(lease.run_id if lease is not None else context.run_id, step, runtime)
+        watching = ServiceAttendant(context, step, runtime, output, plane)
+        attendant = watching
+        if lease is not None:
+            from ota.execute.leased import LeasedAttendant  # paid only by what somebody else waits for
+
+            attendant = LeasedAttendant(watching, lease, runtime, output, context.clock, forward)
     mode, stdin, refusal = _interaction(context, step, body)
     if refusal is not None:
         return BodyEnd(exit_code=1, failure=refusal, was_started=False)
@@ -70,6 +76,9 @@ def _run_child(
         stdin=stdin,
         activation=native_activation(context, step),
     )
+
+    if step.id in context.leases:
+        request = context.leases[step.id].placed(request)
 
     def started(pid: int) -> None:
         context.stream.emit(

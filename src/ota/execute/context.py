@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ota.contract.load import Loaded
 from ota.env.masking import Masker
+from ota.execute.lease import Lease
 from ota.execute.logs import LogFiles
 from ota.execute.stream import EventStream
 from ota.resolve.plan import Plan
@@ -56,8 +57,13 @@ class RunContext:
         environ: Mapping[str, str],
         read_file: ReadFile,
         logs: LogFiles | None,
+        what: str,
     ) -> None:
+        """`what`: the command without `ota`, as it is told to whoever waits for the same thing."""
         self.plan = plan
+        self.what = what
+        self.leases: dict[str, Lease] = {}
+        """Services, by step, that are stopped or let go when somebody else of the run says so."""
         self.loaded = loaded
         self.run_id = run_id
         self.options = options

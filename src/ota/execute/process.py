@@ -35,12 +35,17 @@ class BodyEnd(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     """A reason of ota's own: the child's code does not tell it."""
     was_started: bool = True
+    was_released: bool = False
+    """Ota ended it, or let it go, because nobody needed it here any more."""
+    goes_on: bool = False
+    """It was let go, and outlives the run."""
     output: StepOutput | None = None
 
     @property
     def is_success(self) -> bool:
-        """Ended 0 and by itself."""
-        return self.exit_code == 0 and self.interrupt is None and self.failure is None
+        """Ended 0 and by itself, or when it was no longer needed."""
+        ended_well = self.exit_code == 0 or self.was_released
+        return ended_well and self.interrupt is None and self.failure is None
 
 
 class Attendant(Protocol):
@@ -99,11 +104,13 @@ def run_process(
     stop: Stop = forward,
 ) -> BodyEnd:
     """Run a child to its end. `epoch` is the interrupt epoch at the start of the step."""
+    lease = context.leases.get(step)
+    is_alone = context.options.jobs == 1 and lease is None  # the main thread supervises it
     intent = context.journal.intent("process", f"{task}: {request.argv[0]}")
     try:
         workload = Workload(
             request,
-            interrupts=context.interrupts if context.options.jobs == 1 else None,
+            interrupts=context.interrupts if is_alone else None,
             clock=context.clock,
         )
     except SpawnError as error:
@@ -121,17 +128,26 @@ def run_process(
         return BodyEnd(exit_code=error.exit_code, failure=failure, was_started=False, output=output)
     with workload:
         context.journal.started(intent, workload.leader)
+        if lease is not None:
+            lease.intent = intent
         on_started(workload.leader.pid)
         attendant.started(workload)
-        end = _supervise(context, workload, output, attendant, epoch, stop)
+        end = _supervise(context, workload, output, attendant, epoch, stop, is_alone=is_alone)
     output.finish()
-    context.journal.ended(intent, end.exit_code)
+    was_released = lease is not None and lease.was_released
+    goes_on = lease is not None and lease.was_let_go
+    if not goes_on:
+        context.journal.ended(intent, end.exit_code)
     trouble = attendant.ended(end)
     _tell_leftovers(context, step, end)
     return BodyEnd(
         exit_code=end.exit_code,
-        interrupt=None if trouble is not None else interrupt_of(end, context.interrupts.since(epoch)),
+        interrupt=None
+        if trouble is not None or was_released
+        else interrupt_of(end, context.interrupts.since(epoch)),
         failure=trouble,
+        was_released=was_released,
+        goes_on=goes_on,
         output=output,
     )
 
@@ -143,6 +159,8 @@ def _supervise(
     attendant: Attendant,
     epoch: int,
     stop: Stop,
+    *,
+    is_alone: bool,
 ) -> WorkloadEnd:
     forwarded = 0
 
@@ -158,7 +176,7 @@ def _supervise(
             stop(workload, interrupt.number)
         forwarded = interrupt.count
 
-    waking = context.interrupts.waking(workload.wake) if context.options.jobs > 1 else nullcontext()
+    waking = nullcontext() if is_alone else context.interrupts.waking(workload.wake)
     with waking:
         look()
         while True:

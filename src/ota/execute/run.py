@@ -6,7 +6,8 @@ a task itself moved out of its session on purpose; what is left is looked up, no
 Source: runtime specification 2, 12, 20; lessons, "Nothing left behind".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -79,52 +80,94 @@ def run_plan(
     blockers = refusals(plan)
     if blockers:
         return _blocked(plan, stream, blockers, clock, masker)
-    # signals are counted before the guardian exists and until it has gone: none ends ota midway
+    surroundings = Surroundings(
+        loaded=loaded, options=options, host=host, environ=environ, read_file=read_file, clock=clock
+    )
+    what = f"run {plan.requested_step.task.name}"
+    with in_progress(plan, run_id, what, surroundings, stream, masker) as context:
+        interpreter = Interpreter(context)
+        result = interpreter.run()
+        fault_point("body.after")
+        end_and_look(context, is_good=result.is_good)
+        conclude(context)
+        ended = _ended(context, interpreter, result)
+        stream.emit(ended)
+    failed = interpreter.failed_output or result.end
+    excerpt = failed.output.excerpt if failed is not None and failed.output is not None else None
+    return Ran(
+        events=tuple(stream.events),
+        ended=ended,
+        excerpt=excerpt,
+        outputs=outputs_of(interpreter),
+        masker=context.masker,
+    )
+
+
+# --- what every command does that runs things ----------------------------------------------------
+
+
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What a run is given beside its plan."""
+
+    loaded: Loaded
+    options: RunOptions
+    host: HostFacts
+    environ: Mapping[str, str]
+    read_file: ReadFile
+    clock: Clock
+
+
+@contextmanager
+def in_progress(
+    plan: Plan, run_id: str, what: str, given: Surroundings, stream: EventStream, masker: Masker
+) -> Iterator[RunContext]:
+    """A run that is watched by a guardian, with its journal open; `conclude` it before leaving.
+
+    Signals are counted before the guardian exists and until it has gone: none ends ota midway.
+    """
+    loaded, clock = given.loaded, given.clock
     with (
         Interrupts() as interrupts,
         arm_guardian(journal_path(loaded.root, run_id), run_id=run_id) as guardian,
     ):
         if guardian.finding is not None:
-            stream.emit(RunNote(text=_told(guardian.finding), is_warning=True))
+            stream.emit(RunNote(text=told(guardian.finding), is_warning=True))
         _reconcile(loaded, stream, clock)
-        journal = open_journal(loaded.root, run_id=run_id, task=plan.requested_step.task.name, clock=clock)
-        logs = LogFiles(loaded.root, run_id, stream) if options.keep_logs else None
         context = RunContext(
             plan=plan,
             loaded=loaded,
             run_id=run_id,
-            options=options,
+            options=given.options,
             stream=stream,
             masker=masker,
             interrupts=interrupts,
             clock=clock,
-            journal=journal,
-            host=host,
-            environ=environ,
-            read_file=read_file,
-            logs=logs,
+            journal=open_journal(loaded.root, run_id=run_id, task=what.removeprefix("run "), clock=clock),
+            host=given.host,
+            environ=given.environ,
+            read_file=given.read_file,
+            logs=LogFiles(loaded.root, run_id, stream) if given.options.keep_logs else None,
+            what=what,
         )
-        interpreter = Interpreter(context)
         try:
-            result = interpreter.run()
-            fault_point("body.after")
-            _clean(context, result)
+            yield context
         except BaseException:
             _abandon(context)
             raise
-        for finding in journal.findings:
-            stream.emit(RunNote(text=_told(finding), is_warning=True))
-        if logs is not None:
-            logs.close()
-        journal.close()
-        ended = _ended(context, interpreter, result)
-        stream.emit(ended)
-    failed = interpreter.failed_output or result.end
-    excerpt = failed.output.excerpt if failed is not None and failed.output is not None else None
-    outputs = tuple((task, output.excerpt) for task, output in interpreter.outputs)
-    return Ran(
-        events=tuple(stream.events), ended=ended, excerpt=excerpt, outputs=outputs, masker=context.masker
-    )
+
+
+def conclude(context: RunContext) -> None:
+    """The run is over: what went wrong with journal and logs is told, and both are closed."""
+    for finding in context.journal.findings:
+        context.stream.emit(RunNote(text=told(finding), is_warning=True))
+    if context.logs is not None:
+        context.logs.close()
+    context.journal.close()
+
+
+def outputs_of(interpreter: Interpreter) -> tuple[tuple[str, Excerpt], ...]:
+    """What each task printed."""
+    return tuple((task, output.excerpt) for task, output in interpreter.outputs)
 
 
 def _reconcile(loaded: Loaded, stream: EventStream, clock: Clock) -> None:
@@ -132,7 +175,7 @@ def _reconcile(loaded: Loaded, stream: EventStream, clock: Clock) -> None:
     for note in done.notes:
         stream.emit(RunNote(text=note))
     for finding in done.findings:
-        stream.emit(RunNote(text=_told(finding), is_warning=True))
+        stream.emit(RunNote(text=told(finding), is_warning=True))
 
 
 def _abandon(context: RunContext) -> None:
@@ -141,14 +184,14 @@ def _abandon(context: RunContext) -> None:
     context.journal.close()
 
 
-def _clean(context: RunContext, result: StepResult) -> None:
+def end_and_look(context: RunContext, *, is_good: bool) -> None:
     """End what still belongs to the run, then look whether anything does.
 
     A finite task may have moved a process into a session of its own: that is how servers are
     started on purpose (`pg_ctl start`), so after success it stays, and is told.
     """
     had_service = any(isinstance(event, BodyStarted) and event.is_service for event in context.stream.events)
-    if had_service or not result.is_good:
+    if had_service or not is_good:
         record = end_what_is_owned(
             context.run_id, (), since_ticks=context.journal.since_ticks, clock=context.clock
         )
@@ -219,5 +262,6 @@ def _why_of(finding: Finding, first: Finding) -> tuple[str, ...]:
     return (f"{finding.summary}: {finding.why}" if finding.why else finding.summary,)
 
 
-def _told(finding: Finding) -> str:
+def told(finding: Finding) -> str:
+    """A finding as one line."""
     return f"{finding.summary}: {finding.why}" if finding.why else finding.summary

@@ -83,7 +83,7 @@ class ServiceKeeper:
             root=context.root,
             environ=context.environ,
             run_id=context.run_id,
-            what=f"run {context.plan.requested_step.task.name}",
+            what=context.what,
             should_stop=lambda: self._interrupt() is not None,
             mask=lambda content: context.masker.mask_bytes(content),
             clock=context.clock,

@@ -1,0 +1,112 @@
+"""A service that another part of the run wants ready, and then has stopped or let go.
+
+`ota run` runs a service until it ends. `ota up` needs it ready while it looks at the rest, and decides
+later what becomes of it: the holder of a lease waits for `standing` and sets `wish`; the attendant of
+the service (`ota.execute.leased`) tells the one and does the other.
+
+Source: runtime specification 14.3 (run), 15.4; commands specification 3.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ota.errors import Finding, HostError
+from ota.system.processes import Identity
+from ota.system.spawn import SpawnRequest
+from ota.system.workload import Workload
+
+Standing = Literal["starting", "ready", "over"]
+Wish = Literal["stop", "let go"]
+
+
+class Outliving(Struct, frozen=True, kw_only=True):
+    """A service that is to go on after ota: its own run, and where its output goes."""
+
+    run_id: str
+    log: Path
+
+
+class Lease:
+    """Shared by whoever wants the service and by the thread that supervises it."""
+
+    def __init__(
+        self,
+        run_id: str,
+        *,
+        outliving: Outliving | None = None,
+        keep: Callable[[Identity, int], None] | None = None,
+    ) -> None:
+        """`keep` puts a service that is let go on the record: its leader, and its number in the journal.
+
+        It may raise HostError: then the service is stopped, and `trouble` says why.
+        """
+        self.run_id = outliving.run_id if outliving is not None else run_id
+        """Whose marker its processes carry."""
+        self.news = Event()
+        """Set whenever `standing` changed."""
+        self.standing: Standing = "starting"
+        self.wish: Wish | None = None
+        self.was_released = False
+        """The service ended, or went on, because its holder wished so."""
+        self.was_let_go = False
+        self.trouble: Finding | None = None
+        self.leader: Identity | None = None
+        self.intent = 0
+        """Its number in the journal."""
+        self._outliving = outliving
+        self._keep = keep
+        self._wake: Callable[[], None] = lambda: None
+
+    # -- the holder's side -----------------------------------------------------------------------
+
+    def ask(self, wish: Wish) -> None:
+        """Have it ended or let go; the supervising thread does it at once. From any thread."""
+        self.wish = wish
+        self._wake()
+
+    # -- the attendant's side --------------------------------------------------------------------
+
+    def placed(self, request: SpawnRequest) -> SpawnRequest:
+        """The request of a child that can be let go later."""
+        if self._outliving is None:
+            return request
+        return replace(
+            request,
+            run_id=self._outliving.run_id,
+            outlives=True,
+            output="file",
+            output_file=self._outliving.log,
+            stdin="devnull",
+        )
+
+    @property
+    def log(self) -> Path | None:
+        """Where the output goes, when it does not come through ota."""
+        return self._outliving.log if self._outliving is not None else None
+
+    def began(self, workload: Workload) -> None:
+        """The child exists."""
+        self.leader = workload.leader
+        self._wake = workload.wake
+
+    def stands(self, standing: Standing) -> None:
+        """Something was observed."""
+        if self.standing != standing:
+            self.standing = standing
+            self.news.set()
+
+    def hand_over(self) -> bool:
+        """Put it on the record; False when that failed."""
+        assert self.leader is not None and self._keep is not None
+        try:
+            self._keep(self.leader, self.intent)
+        except HostError as error:
+            self.trouble = error.findings[0]
+            return False
+        self.was_let_go = True
+        return True

@@ -1,0 +1,112 @@
+"""The attendant of a leased service: watches it as always, and serves whoever holds the lease.
+
+Source: runtime specification 14.3 (run), 15.4; decision D26.
+"""
+
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+from ota.execute.events import Failure
+from ota.execute.lease import Lease
+from ota.execute.output import StepOutput
+from ota.execute.process import Attendant
+from ota.resolve.plan import RuntimePlan
+from ota.system.clock import Clock
+from ota.system.file_tail import FileTail
+from ota.system.processes import is_alive
+from ota.system.workload import Workload, WorkloadEnd
+
+SETTLE_S = 0.3
+"""How long a service that nobody can ask must have lived to count as started."""
+_TURN_S = 0.05
+
+
+class Watched(Attendant, Protocol):
+    """What a lease needs of the attendant of a service."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the declared readiness was seen to hold."""
+        ...
+
+
+class LeasedAttendant:
+    """Beside the attendant of the service: tells how it stands, and ends it or lets it go when asked."""
+
+    def __init__(
+        self,
+        inner: Watched,
+        lease: Lease,
+        runtime: RuntimePlan,
+        output: StepOutput,
+        clock: Clock,
+        stop: Callable[[Workload, int], None],
+    ) -> None:
+        """`stop` asks the workload to end, in the way of its plane."""
+        self._inner = inner
+        self._lease = lease
+        self._clock = clock
+        self._stop = stop
+        self._output = output
+        self._is_gated = has_gate(runtime)
+        self._workload: Workload | None = None
+        self._tail: FileTail | None = None
+        self._started_at = 0.0
+
+    def started(self, workload: Workload) -> None:
+        self._workload = workload
+        self._started_at = self._clock.monotonic_s()
+        if self._lease.log is not None:
+            self._tail = FileTail(self._lease.log, lambda data: self._output.chunk("stdout", data))
+        self._lease.began(workload)
+        self._inner.started(workload)
+
+    def turn(self) -> float | None:
+        due = self._inner.turn()
+        if self._tail is not None:
+            self._tail.read()
+        if self._lease.standing == "starting" and self._is_ready():
+            self._lease.stands("ready")
+        self._fulfil()
+        if self._lease.standing == "starting" or self._tail is not None:
+            return min(due, _TURN_S) if due is not None else _TURN_S
+        return due
+
+    def interrupted(self) -> None:
+        self._inner.interrupted()
+
+    def ended(self, end: WorkloadEnd) -> Failure | None:
+        if self._tail is not None:
+            self._tail.read()
+            self._tail.close()
+            self._output.finish()
+        failure = self._inner.ended(end)
+        return None if self._lease.was_released else failure
+
+    def _is_ready(self) -> bool:
+        if self._is_gated:
+            return self._inner.is_ready
+        lived_s = self._clock.monotonic_s() - self._started_at
+        return lived_s >= SETTLE_S and self._is_alive()
+
+    def _is_alive(self) -> bool:
+        assert self._workload is not None
+        return is_alive(self._workload.leader)
+
+    def _fulfil(self) -> None:
+        """Do what the holder wishes, once."""
+        lease, workload = self._lease, self._workload
+        if lease.wish is None or lease.was_released or workload is None or not self._is_alive():
+            return
+        lease.was_released = True
+        if lease.wish == "let go" and lease.hand_over():
+            workload.let_go()
+        else:
+            self._stop(workload, signal.SIGTERM)
+
+
+def has_gate(runtime: RuntimePlan) -> bool:
+    """Whether readiness can be asked: it is declared, and its listener is published."""
+    readiness = runtime.readiness
+    return readiness is not None and runtime.listener(readiness.probe.listener).projection is not None
