@@ -9,6 +9,7 @@ Source: commands specification 1.1, 1.10, 1.15.
 import gc
 import sys
 
+from ota.cli.lean_imports import install
 from ota.cli.streams import drop_output, is_output_lost, prepare_streams
 
 TYPE_CHECKING = False  # `typing` costs more than this whole module
@@ -30,6 +31,7 @@ def enter() -> "NoReturn":
     It ends without taking the interpreter apart: destroying every module and record one by one would
     cost a third of a bare interpreter's time, and the system takes all of it back at once anyway.
     """
+    install()
     code = main()
     import atexit
     import os

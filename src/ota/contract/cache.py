@@ -103,7 +103,8 @@ def build_identity() -> str:
         for entry in os.scandir(folder)
         if entry.name.endswith(".py") and (facts := entry.stat())
     )
-    versions = (VERSION, CONTRACT_LEVEL, sys.version, ota.__path__[0], msgspec.__version__)
+    core = os.stat(sys.modules["msgspec._core"].__file__ or "")  # noqa: PTH116 - as above
+    versions = (VERSION, CONTRACT_LEVEL, sys.version, ota.__path__[0], f"{core.st_size}:{core.st_mtime_ns}")
     return "\n".join((*versions, *sources))
 
 

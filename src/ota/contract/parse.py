@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from msgspec import NODEFAULT, Struct
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ota.contract.model.scalars import AnyText, NumberText, Port
 from ota.errors import Finding, in_file_order

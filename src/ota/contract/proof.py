@@ -9,7 +9,7 @@ Source: contract specification 0.1; commands specification 1.2; decision D16.
 from collections.abc import Iterator
 
 from msgspec import Struct
-from yaml import MappingNode, ScalarNode
+from yaml.nodes import MappingNode, ScalarNode
 
 import ota.contract.shorthand  # noqa: F401  registers the shorthand spellings with the parser
 from ota import CONTRACT_LEVEL

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ota.contract.listeners import SHORTHAND_ADDRESS
 from ota.contract.model.bodies import LaunchVolume

@@ -323,7 +323,7 @@ def _toml_members(value: Any) -> Any:
 
 def _yaml(content: bytes) -> Iterator[_Pair]:
     # Importing YAML costs more than the rest of this module together: only for a YAML source.
-    from yaml import MappingNode
+    from yaml.nodes import MappingNode
 
     from ota.source.tree import compose
 
@@ -346,7 +346,7 @@ def _yaml(content: bytes) -> Iterator[_Pair]:
 
 
 def _yaml_leaves(node: Any, path: tuple[str, ...]) -> Iterator[_Pair]:
-    from yaml import MappingNode, ScalarNode
+    from yaml.nodes import MappingNode, ScalarNode
 
     from ota.source.tree import scalar_type
 

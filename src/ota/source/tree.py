@@ -12,11 +12,10 @@ import re
 from itertools import chain
 from typing import Any, Literal
 
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
-from yaml._yaml import CParser
-from yaml.composer import ComposerError
+# From the modules that define them, not from the package: see `ota.cli.lean_imports`.
+from yaml._yaml import ComposerError, CParser, ReaderError  # type: ignore[attr-defined]  # stubs lack errors
 from yaml.error import Mark, MarkedYAMLError, YAMLError
-from yaml.reader import ReaderError
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ota.errors import ContractUnreadableError, Place
 from ota.source.reading import SIZE_LIMIT_BYTES, collector_paused, one_line, unreadable

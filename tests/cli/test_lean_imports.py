@@ -1,0 +1,80 @@
+"""What is left out of the imports is there as soon as somebody asks for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+INSTALL = "from ota.cli.lean_imports import install; install(); import sys\n"
+
+
+def printed(code: str) -> str:
+    """What a fresh interpreter prints that imports leanly from its first line on."""
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-c", INSTALL + code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("statement", "left_out"),
+    [
+        ("from msgspec import Struct, json; json.encode(1)", "msgspec.inspect"),
+        ("from yaml._yaml import CParser; CParser(b'a: 1').get_event()", "yaml.reader"),
+        ("import pathlib", "ipaddress"),
+    ],
+)
+def test_a_module_is_left_out_until_it_is_asked_for(statement: str, left_out: str) -> None:
+    assert printed(f"{statement}\nprint({left_out!r} in sys.modules)") == "False"
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("import yaml; print(yaml.safe_load('a: [1, x]'))", "{'a': [1, 'x']}"),
+        ("from yaml import safe_dump; print(safe_dump({'a': 1}).strip())", "a: 1"),
+        ("import yaml.reader; print(yaml.reader.Reader.__name__)", "Reader"),
+        ("import msgspec; print(msgspec.__version__ > '0')", "True"),
+        ("import msgspec.json; print(msgspec.json.schema(int))", "{'type': 'integer'}"),
+        ("from msgspec import inspect; print(inspect.type_info(int).__class__.__name__)", "IntType"),
+        ("import msgspec; print(msgspec.field(default=1).default)", "1"),
+        ("from urllib.parse import urlsplit; print(urlsplit('http://a:1/b').port)", "1"),
+        ("from pathlib import Path; print(Path('/a b').as_uri())", "file:///a%20b"),
+        ("import platform; print(platform.python_implementation() != '')", "True"),
+        ("import platform, os; print(platform.system() == os.uname().sysname)", "True"),
+        ("import inspect, yaml; print('def safe_load' in inspect.getsource(yaml))", "True"),
+    ],
+)
+def test_everything_that_is_left_out_can_be_had(statement: str, expected: str) -> None:
+    assert printed(statement) == expected
+
+
+def test_an_error_of_the_parser_is_caught_as_an_error_of_yaml() -> None:
+    code = """
+from yaml._yaml import CParser
+class Composer(CParser):
+    resolve = lambda *_: ""
+    ascend_resolver = descend_resolver = lambda *_: None
+import yaml
+for text in (b"a: [", b"a: *b", b"\\x01", b"a: 1\\n--- 2"):
+    try:
+        Composer(text).get_single_node()
+    except yaml.YAMLError as error:
+        print(type(error).__name__, type(error).__mro__[1].__name__)
+"""
+    assert printed(code).splitlines() == [
+        "ParserError MarkedYAMLError",
+        "ComposerError MarkedYAMLError",
+        "ReaderError YAMLError",
+        "ComposerError MarkedYAMLError",
+    ]
+
+
+def test_a_package_that_is_built_in_another_way_is_imported_whole(tmp_path: Path) -> None:
+    (tmp_path / "msgspec").mkdir()
+    (tmp_path / "msgspec" / "__init__.py").write_text("built = 'without a core'")
+    code = f"sys.path.insert(0, {str(tmp_path)!r}); import msgspec; print(msgspec.built)"
+    assert printed(code) == "without a core"
