@@ -50,3 +50,11 @@ def test_tcp_has_an_address_and_no_url_and_ipv6_stands_in_brackets() -> None:
     https = endpoints_of(runtime(listener("web", protocol="https", projection=projection))).of("web")
     assert https is not None
     assert https.url == "https://[::1]:5432/"
+
+
+def test_the_inner_address_is_told_only_where_it_differs() -> None:
+    same = ProjectionPlan(address="::1", port_mode="fixed", port=80, path=None)
+    plain = listener("a", protocol="tcp", bind_address="::1", projection=same)
+    mapped = listener("b", bind=3000, bind_address="::")
+    found = endpoints_of(runtime(plain, mapped))
+    assert [each.internal for each in found.projected] == [None, "http://[::]:3000"]

@@ -67,9 +67,8 @@ def _endpoint_rows(facts: RunFacts, step: StepFacts) -> list[Row]:
         return []
     state = "" if primary.listener in step.confirmed else " (planned, not confirmed)"
     rows = [("External", primary.text + state)]
-    if (primary.bind_address, primary.bind_port) != (primary.host_address, primary.host_port):
-        scheme = "" if primary.protocol == "tcp" else f"{primary.protocol}://"
-        rows.append(("Internal", f"{scheme}{primary.bind_address}:{primary.bind_port}"))
+    if primary.internal is not None:
+        rows.append(("Internal", primary.internal))
     secondary = len(step.endpoints) - 1
     if secondary:
         rows.append(("Secondary", f"{secondary} additional endpoint{'s' if secondary > 1 else ''}"))

@@ -43,6 +43,14 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         """The URL, or `address:port` for tcp."""
         return self.url or address_text(self.host_address, self.host_port)
 
+    @property
+    def internal(self) -> str | None:
+        """What the workload itself listens on; None when this host uses the same address and port."""
+        if (self.bind_address, self.bind_port) == (self.host_address, self.host_port):
+            return None
+        scheme = "" if self.protocol == "tcp" else f"{self.protocol}://"
+        return scheme + address_text(self.bind_address, self.bind_port)
+
 
 class InternalBind(Struct, frozen=True, kw_only=True):
     """A listener without host projection, as it is bound."""

@@ -253,7 +253,9 @@ def _print_text(
     elif not is_live:
         blocks += run_text.output_blocks(ran.outputs, plan.requested_step.task.name, style)
     if arguments.has("--receipt"):
-        blocks.append(run_text.receipt_text(document, facts, style))
+        from ota.cli.render.receipt_text import receipt_text
+
+        blocks.append([receipt_text(document, style)])
     blocks.append(run_text.summary_block(summary_rows(facts, plan, loaded), style))
     if failure is None:
         blocks.append(run_text.next_block(facts, plan, style))

@@ -1,8 +1,8 @@
-"""Archived receipts as text.
+"""Receipts as text: the one a run just made, and archived ones.
 
 An archive is a file from disk: every key may be missing or of another shape, and is then left out.
 
-Source: commands specification 12; json-and-receipts specification 4, 5.5.
+Source: commands specification 2.10, 12; json-and-receipts specification 4, 5.5.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,7 @@ from typing import Any
 from ota.cli.render.listing import Document, Report, pairs
 from ota.cli.render.style import Style
 from ota.evidence.archive import Archived
+from ota.system.addresses import address_text
 
 _FACTS = {
     "backend": "Mode",
@@ -21,19 +22,44 @@ _FACTS = {
     "provider": "Provider",
     "cwd": "Cwd",
 }
+_LOGS = {"stdout": "Stdout", "stderr": "Stderr"}
 
 
 def archive_text(archived: Archived, style: Style) -> str:
     """One archived receipt."""
     document = archived.document or {}
     receipt = _map(document, "receipt")
-    report = Report(style)
-    report.block(style.header("RECEIPT", _word(receipt.get("contract"))))
-    status = _word(receipt.get("status")) or ("ready" if document.get("ok") is True else "not ready")
-    report.block(style.good(status) if document.get("ok") is True else style.other(status, "error"))
+    report = _begun(receipt, document.get("ok") is True, style)
     report.section("Archive")
     report.row("File", archived.archive_path)
     report.row("Archived", archived.archived_at)
+    _facts(report, receipt, _map(document, "summary"))
+    blocked = receipt.get("blocked")
+    if isinstance(blocked, list) and blocked:
+        report.section("Blocked")
+        report.bullets(map(str, blocked))
+    following = receipt.get("next_steps")
+    if isinstance(following, list) and following:
+        report.next(*map(str, following))
+    return report.text()
+
+
+def receipt_text(receipt: Document, style: Style) -> str:
+    """The receipt of a run that tells failures and next steps itself."""
+    report = _begun(receipt, receipt.get("ok") is True, style)
+    _facts(report, receipt, _map(receipt, "summary"))
+    return report.text()
+
+
+def _begun(receipt: Document, is_good: bool, style: Style) -> Report:
+    report = Report(style)
+    report.block(style.header("RECEIPT", _word(receipt.get("contract"))))
+    status = _word(receipt.get("status")) or ("ready" if is_good else "not ready")
+    report.block(style.good(status) if is_good else style.other(status, "error"))
+    return report
+
+
+def _facts(report: Report, receipt: Document, summary: Document) -> None:
     identity = _map(receipt, "contract_identity")
     report.section("Contract")
     project = _map(identity, "project")
@@ -55,63 +81,67 @@ def archive_text(archived: Archived, style: Style) -> str:
         report.section("Env")
         report.bullets(env)
     _listeners(report, receipt)
-    _logs(report, receipt)
+    logs = _map(receipt, "logs")
+    if logs:
+        report.block()
+        report.row("Logs", _word(logs.get("dir")), indent=0)
+        report.rows({key: _word(logs.get(key)) for key in _LOGS}, _LOGS)
     left = _map(receipt, "footprint").get("left_behind")
     if isinstance(left, list):
         report.block()
         report.row("Left behind", "; ".join(map(str, left)) or "nothing", indent=0)
-    blocked = receipt.get("blocked")
-    if isinstance(blocked, list) and blocked:
-        report.section("Blocked")
-        report.bullets(map(str, blocked))
     report.section("Summary")
-    report.row("Counts", _counts(document))
-    following = receipt.get("next_steps")
-    if isinstance(following, list) and following:
-        report.next(*map(str, following))
-    return report.text()
+    report.row("Counts", _counts(summary))
 
 
 def _step(step: Document) -> str:
-    relation, parent = step.get("execution_relation", "requested"), step.get("execution_parent")
-    role = "requested task" if relation == "requested" else f"{relation} for `{parent}`"
-    if "execution_relation" not in step and parent is not None:
-        role = f"required by `{parent}`"  # a service: no task, so no relation between tasks
-    facts = [role, *(_word(step[key]) for key in ("backend", "context") if key in step)]
+    """`2. READY  web (requested task, native, exit 0, 42 ms); what was worth telling`."""
+    role, *notes = _word(step.get("detail")).split("; ")
+    facts = [role] if role else []
+    facts += [_word(step[key]) for key in ("backend", "context") if key in step]
     if "exit_code" in step:
         facts.append(f"exit {step['exit_code']}")
     if "duration_ms" in step:
         facts.append(f"{step['duration_ms']} ms")
     order, status, label = (_word(step.get(key)) for key in ("order", "status", "label"))
-    return f"{order}. {status}  {label} ({', '.join(facts)})"
+    return "; ".join((f"{order}. {status}  {label} ({', '.join(facts)})", *notes))
 
 
 def _listeners(report: Report, receipt: Document) -> None:
-    endpoints = list(_maps(_map(receipt, "runtime"), "exposed_endpoints"))
-    if not endpoints:
-        return
-    report.section("Listeners")
-    for endpoint in endpoints:
-        role = "primary" if endpoint.get("primary") else "secondary"
-        state = "confirmed" if endpoint.get("confirmed") else "planned, not confirmed"
-        host, bind = _map(endpoint, "host"), _map(endpoint, "bind")
-        outside = host.get("url") or f"{_word(host.get('address'))}:{_word(host.get('port'))}"
-        report.bullets([f"{_word(endpoint.get('listener'))} ({role}, {state})"])
-        report.row("External", outside, indent=6)
-        scheme = "" if endpoint.get("protocol") == "tcp" else f"{_word(endpoint.get('protocol'))}://"
-        inside = f"{scheme}{_word(bind.get('address'))}:{_word(bind.get('port'))}"
-        report.row("Internal", inside, indent=6)
+    for task, runtime in _runtimes(receipt):
+        endpoints = list(_maps(runtime, "exposed_endpoints"))
+        if not endpoints:
+            continue
+        report.section(f"Listeners of {task}" if task else "Listeners")
+        for endpoint in endpoints:
+            role = "primary" if endpoint.get("primary") else "secondary"
+            state = "confirmed" if endpoint.get("confirmed") else "planned, not confirmed"
+            host, bind = _map(endpoint, "host"), _map(endpoint, "bind")
+            outside = host.get("url") or _address(host)
+            report.bullets([f"{_word(endpoint.get('listener'))} ({role}, {state})"])
+            report.row("External", outside, indent=6)
+            scheme = "" if endpoint.get("protocol") == "tcp" else f"{_word(endpoint.get('protocol'))}://"
+            report.row("Internal", f"{scheme}{_address(bind)}", indent=6)
 
 
-def _logs(report: Report, receipt: Document) -> None:
-    logs = _map(receipt, "logs")
-    if logs:
-        report.section("Logs")
-        report.rows(logs, {"dir": "Directory", "stdout": "Stdout", "stderr": "Stderr"})
+def _runtimes(receipt: Document) -> Iterator[tuple[str, Document]]:
+    """Every service of the run by its task; of an older archive the requested one alone."""
+    workloads = _map(receipt, "workloads")
+    if not workloads:
+        yield "", _map(receipt, "runtime")
+    for task in workloads:
+        yield task, _map(workloads, task)
 
 
-def _counts(document: Document) -> str:
-    return pairs({name.removesuffix("_count"): count for name, count in _map(document, "summary").items()})
+def _address(host: Document) -> str:
+    address, port = host.get("address"), host.get("port")
+    if isinstance(address, str) and isinstance(port, int):
+        return address_text(address, port)
+    return f"{_word(address)}:{_word(port)}"
+
+
+def _counts(summary: Document) -> str:
+    return pairs({name.removesuffix("_count"): count for name, count in summary.items()})
 
 
 def history_text(document: Document, style: Style, target: str) -> str:
@@ -125,7 +155,7 @@ def history_text(document: Document, style: Style, target: str) -> str:
         facts = [str(archive[key]) for key in ("backend", "context", "lifecycle") if key in archive]
         report.item(str(archive["archived_at"]), ", ".join([status, *facts]))
         report.row("File", archive["archive_path"])
-        report.row("Counts", _counts(archive))
+        report.row("Counts", _counts(_map(archive, "summary")))
     if "invalid_archives" in document:
         report.section("Skipped Archives")
         report.bullets(f"{each['archive_path']}: {each['error']}" for each in document["invalid_archives"])

@@ -90,9 +90,8 @@ class LiveDisplay:
                 self._say(f"{icon}Endpoint (planned) {endpoints[0].text}")
             case EndpointConfirmed(endpoint=endpoint) if self._shows_banners:
                 self._say(self._style.paint(f"External: {endpoint.text}", "success"))
-                if (endpoint.bind_address, endpoint.bind_port) != (endpoint.host_address, endpoint.host_port):
-                    scheme = "" if endpoint.protocol == "tcp" else f"{endpoint.protocol}://"
-                    self._say(f"Internal: {scheme}{endpoint.bind_address}:{endpoint.bind_port}")
+                if endpoint.internal is not None:
+                    self._say(f"Internal: {endpoint.internal}")
             case Waiting(text=text) if self._shows_banners:
                 self._say(self._style.paint(text, "skipped"))
             case ReadinessExhausted(step=step, attempts=attempts):

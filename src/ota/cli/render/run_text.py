@@ -1,12 +1,12 @@
-"""The text of a finished run: failure block, output excerpt, summary, receipt, next.
+"""The text of a finished run: failure block, output excerpt, summary, next.
 
-Source: commands specification 1.8, 2.5, 2.10.
+Source: commands specification 1.8, 2.5.
 """
 
 from collections.abc import Sequence
 
 from ota.cli.render.style import Style, Tone
-from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
+from ota.evidence.fold import RunFacts
 from ota.evidence.receipt import next_actions
 from ota.evidence.summary import Row
 from ota.execute.events import Failure
@@ -110,79 +110,3 @@ def summary_block(rows: list[Row], style: Style) -> list[str]:
 def next_block(facts: RunFacts, plan: Plan, style: Style) -> list[str]:
     """What to do now."""
     return [style.label("Next"), *(f"{style.bullet} {action}" for action in next_actions(facts, plan))]
-
-
-def receipt_text(document: dict[str, object], facts: RunFacts, style: Style) -> list[str]:
-    """The receipt for people: identity, execution facts, steps, env, endpoints, logs, counts."""
-    identity = document.get("contract_identity")
-    lines = [style.header("RECEIPT", str(document["contract"]))]
-    if isinstance(identity, dict):
-        project = identity.get("project", {})
-        kind = f" ({project['type']})" if project.get("type") else ""
-        counts = ", ".join(f"{name}={count}" for name, count in identity.get("counts", {}).items())
-        lines += [
-            f"{style.label('Project')} {project.get('name', '')}{kind}",
-            f"{style.label('Counts')} {counts}",
-        ]
-    for label, key in (
-        ("Mode", "backend"),
-        ("Context", "context"),
-        ("Lifecycle", "lifecycle"),
-        ("Image", "image"),
-    ):
-        if key in document:
-            lines.append(f"{style.label(label)} {document[key]}")
-    lines += ["", style.label("Steps")]
-    steps = [(step.started.order, _step_line(step)) for step in facts.steps]
-    steps += [(service.began.order, _service_line(service)) for service in facts.services]
-    lines += [line for _, line in sorted(steps)]
-    env = [each for step in facts.steps if step.started.relation == "requested" for each in step.env]
-    if env:
-        lines += ["", style.label("Env")]
-        lines += [f"{style.bullet} {each.name}={each.value} ({each.source})" for each in env]
-    for step in facts.steps:
-        lines += _listener_lines(step, style)
-    if facts.logs is not None:
-        lines += ["", f"{style.label('Logs')} {facts.logs.dir}"]
-        lines += [f"{style.bullet} {facts.logs.stdout}", f"{style.bullet} {facts.logs.stderr}"]
-    if facts.footprint is not None:
-        left = "; ".join(facts.footprint.left_behind) or "nothing"
-        lines += ["", f"{style.label('Left behind')} {left}"]
-    counts_of = document["summary"]
-    assert isinstance(counts_of, dict)
-    told = ", ".join(f"{name.removesuffix('_count')}={count}" for name, count in counts_of.items())
-    lines += ["", f"{style.label('Summary')} {document['status']}; {told}; {facts.duration_ms} ms"]
-    return lines
-
-
-def _step_line(step: StepFacts) -> str:
-    started, ended = step.started, step.ended
-    role = (
-        "requested task" if started.relation == "requested" else f"{started.relation} for `{started.parent}`"
-    )
-    status = ended.status if ended is not None else "INTERRUPTED"
-    code = f", exit {ended.exit_code}" if ended is not None and ended.exit_code is not None else ""
-    notes = "".join(f"; {note}" for note in (*step.notes, *step.warnings))
-    return f"{started.order}. {status}  {started.task} ({role}, {started.plane}{code}){notes}"
-
-
-def _service_line(service: ServiceFacts) -> str:
-    began = service.began
-    story = "".join(f"; {each}" for each in service.story)
-    return (
-        f"{began.order}. {service.status}  service {began.service} (required by `{began.required_by}`){story}"
-    )
-
-
-def _listener_lines(step: StepFacts, style: Style) -> list[str]:
-    if not step.endpoints:
-        return []
-    lines = ["", style.label(f"Listeners of {step.started.task}")]
-    for endpoint in step.endpoints:
-        role = "primary" if endpoint.is_primary else "secondary"
-        state = "confirmed" if endpoint.listener in step.confirmed else "planned, not confirmed"
-        lines.append(f"{style.item} {endpoint.listener} ({role}, {state})")
-        lines.append(f"    External: {endpoint.text}")
-        scheme = "" if endpoint.protocol == "tcp" else f"{endpoint.protocol}://"
-        lines.append(f"    Internal: {scheme}{endpoint.bind_address}:{endpoint.bind_port}")
-    return lines
