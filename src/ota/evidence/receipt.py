@@ -149,7 +149,7 @@ def _service(service: ServiceFacts) -> Document:
             "stage_family": "setup",
             "status": service.status,
             "execution_parent": began.required_by,
-            "detail": "; ".join((f"required by `{began.required_by}`", *service.story)),
+            "detail": "; ".join((began.reason, *service.story)),
             "exit_code": ended.exit_code if ended is not None else None,
             "readiness": attempts or ({"is_gate": True, "last_results": last} if last else {}),
             "started_at": began.at,

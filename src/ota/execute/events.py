@@ -16,6 +16,7 @@ from ota.contract.model.scalars import Lifecycle, Plane
 from ota.errors import Finding
 from ota.resolve.endpoints import Endpoint, InternalBind
 from ota.resolve.plan import Relation
+from ota.resolve.up_plan import Phase
 
 RunStatus = Literal["success", "failed", "interrupted", "blocked", "skipped"]
 StepStatus = Literal["READY", "FAILED", "INTERRUPTED", "SKIPPED", "BLOCKED"]
@@ -35,10 +36,25 @@ FailureOrigin = Literal[
     "cleanup",
     "service_start",
     "service_readiness",
+    "preconditions",
+    "confirmation",
     "service_stopped",
     "container",
 ]
 TerminationCause = Literal["oom_killed", "interrupted", "exited_non_zero", "exited", "unknown"]
+
+
+UpStatus = Literal[
+    "READY",
+    "NOT READY",
+    "PREPARE FAILED",
+    "PROVISIONING FAILED",
+    "ACTIVATION FAILED",
+    "SERVICE START FAILED",
+    "SETUP FAILED",
+    "RUN FAILED",
+    "INTERRUPTED",
+]
 
 
 class EnvValue(Struct, frozen=True, kw_only=True):
@@ -264,9 +280,16 @@ class ServiceBegan(Struct, frozen=True, kw_only=True):
     order: int
     service: str
     required_by: str
-    """The task that asked first."""
+    """The task that asked first; empty when the path itself did."""
+    required_for: str = ""
+    """That path, in words."""
     at: str
     monotonic_s: float
+
+    @property
+    def reason(self) -> str:
+        """Why it is looked at."""
+        return f"required by `{self.required_by}`" if self.required_by else f"required by {self.required_for}"
 
 
 class ServiceStarted(Struct, frozen=True, kw_only=True):
@@ -295,6 +318,55 @@ class ServiceEnded(Struct, frozen=True, kw_only=True):
     at: str
     monotonic_s: float
     last_results: tuple[str, ...] = ()
+
+
+class PhaseStarted(Struct, frozen=True, kw_only=True):
+    """`ota up` is at this phase now."""
+
+    phase: Phase
+    subject: str
+    """What it is about: a task, services; empty where the phase says it all."""
+    at: str
+    monotonic_s: float
+
+
+class Diagnosed(Struct, frozen=True, kw_only=True):
+    """A phase of `ota up` asked questions; these are all the findings, in order."""
+
+    phase: Phase
+    order: int
+    findings: tuple[Finding, ...]
+    at: str
+    monotonic_s: float
+
+
+class PhaseEnded(Struct, frozen=True, kw_only=True):
+    """A phase is over; READY lets the next one begin."""
+
+    phase: Phase
+    status: UpStatus
+    at: str
+    monotonic_s: float
+
+
+class AlreadyRunning(Struct, frozen=True, kw_only=True):
+    """The service of a step was running before: ota found it and did not start it."""
+
+    step: str
+    pid: int
+    detail: str
+    """Who started it, and since when."""
+
+
+class LeftRunning(Struct, frozen=True, kw_only=True):
+    """A service that goes on without ota, as was asked for."""
+
+    step: str
+    pid: int
+    stop: str
+    """The command that ends it."""
+    log: str
+    """Where it goes on printing; repository-relative."""
 
 
 class Footprint(Struct, frozen=True, kw_only=True):
@@ -335,6 +407,11 @@ Event = (
     | ServiceStarted
     | ServiceReady
     | ServiceEnded
+    | PhaseStarted
+    | Diagnosed
+    | PhaseEnded
+    | AlreadyRunning
+    | LeftRunning
     | Footprint
     | RunEnded
 )

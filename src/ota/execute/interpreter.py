@@ -67,6 +67,8 @@ class Interpreter:
         self._due_hooks: set[str] = set()
         """Steps that still run after a failure: hooks of what was attempted, and what those need."""
         self._services: ServiceKeeper | None = None
+        self._results: dict[str, StepResult] = {}
+        """Of every step that is done: none is carried out twice."""
         self.first_failure: StepResult | None = None
         """The earliest step that failed or was interrupted."""
         self.failed_output: BodyEnd | None = None
@@ -75,8 +77,22 @@ class Interpreter:
 
     def run(self) -> StepResult:
         """Run the requested step and everything it needs."""
+        return self.run_step(self._context.plan.requested)
+
+    def run_step(self, step: str) -> StepResult:
+        """Run a step and everything it needs, apart from what has been run before."""
         scheduler = Scheduler(self._visit, jobs=self._context.options.jobs, stop_all=self._stop_all)
-        return cast(StepResult, scheduler.run(self._context.plan.requested))
+        return cast(StepResult, scheduler.run(step))
+
+    @property
+    def services(self) -> "ServiceKeeper":
+        """Whoever brings up the services of this run."""
+        with self._lock:
+            if self._services is None:
+                from ota.execute.services import ServiceKeeper  # paid only by runs that need services
+
+                self._services = ServiceKeeper(self._context, self.next_order)
+            return self._services
 
     def _stop_all(self) -> None:
         self._context.interrupts.request(signal.SIGTERM)
@@ -84,6 +100,11 @@ class Interpreter:
     # -- one step ----------------------------------------------------------------------------------
 
     def _visit(self, step_id: str) -> Visit:
+        if step_id not in self._results:
+            self._results[step_id] = cast(StepResult, (yield from self._carry_out(step_id)))
+        return self._results[step_id]
+
+    def _carry_out(self, step_id: str) -> Visit:
         step = self._context.plan.steps[step_id]
         if self._is_stopped(step):
             return StepResult(step=step_id, status="BLOCKED")
@@ -125,6 +146,8 @@ class Interpreter:
         """Hooks run only when the body was attempted; a hook's failure fails a good parent."""
         if result.end is None or not result.end.was_started or self._is_interrupted():
             return result
+        if result.end.goes_on:
+            return result  # nothing has ended that a hook could come after
         due = (*(step.after_success if result.is_good else step.after_failure), *step.after_always)
         self._admit(due)
         for hook in due:
@@ -212,12 +235,7 @@ class Interpreter:
         """None when the services of a task are ready; else the result of the step, which does not begin."""
         if self._is_stopped(step):
             return StepResult(step=step.id, status="BLOCKED")
-        with self._lock:
-            if self._services is None:
-                from ota.execute.services import ServiceKeeper  # paid only by tasks that require services
-
-                self._services = ServiceKeeper(self._context, self._next_order)
-        trouble = self._services.ensure(step)
+        trouble = self.services.ensure(step)
         if trouble is None:
             return None
         cause = self._bad(
@@ -267,13 +285,14 @@ class Interpreter:
     def _note(self, step: StepPlan, text: str) -> None:
         self._context.stream.emit(StepNote(step=step.id, text=text))
 
-    def _next_order(self) -> int:
+    def next_order(self) -> int:
+        """The number of the next step, of tasks and of whatever else is told as one."""
         with self._lock:
             self._order += 1
             return self._order
 
     def _step(self, step: StepPlan) -> "_StepBlock":
-        return _StepBlock(self._context, step, self._next_order())
+        return _StepBlock(self._context, step, self.next_order())
 
 
 Finish = Callable[..., None]
@@ -305,7 +324,8 @@ class _StepBlock:
                 monotonic_s=context.clock.monotonic_s(),
             )
         )
-        for note in _opening_notes(step):
+        is_named = context.plan.request.task == step.task.name
+        for note in _opening_notes(step, is_named=is_named):
             context.stream.emit(StepNote(step=step.id, text=note))
         return self._finish
 
@@ -327,8 +347,8 @@ class _StepBlock:
             self._finish("FAILED", None, was_attempted=True)
 
 
-def _opening_notes(step: StepPlan) -> Iterator[str]:
-    if step.task.internal and step.relation == "requested":
+def _opening_notes(step: StepPlan, *, is_named: bool) -> Iterator[str]:
+    if step.task.internal and step.relation == "requested" and is_named:
         yield "task is marked internal"
     yield from step.task.notes
 

@@ -42,11 +42,27 @@ from ota.system.side_by_side import side_by_side
 _LOOK_UP_S = 0.1
 
 
+class Asker(Struct, frozen=True, kw_only=True):
+    """Who requires services: a task, or the path that is brought up."""
+
+    task: str = ""
+    path: str = ""
+    """In words, where no task asks."""
+    context: str = ""
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        return f"task `{self.task}`" if self.task else self.path
+
+
 class ServiceTrouble(Struct, frozen=True, kw_only=True):
     """Why a task cannot begin: a service of its closure."""
 
     step: str
     exit_code: int
+    service: str = ""
+    """The one to blame."""
     failure: Failure | None = None
     interrupt: Interrupt | None = None
     output: StepOutput | None = None
@@ -92,11 +108,20 @@ class ServiceKeeper:
     def ensure(self, step: StepPlan) -> ServiceTrouble | None:
         """Bring up what a task requires; the first trouble in starting order, None when all are ready."""
         self._learn_secrets(step)
-        services = closure_of(self._context.plan, step.task)
+        asker = Asker(task=step.task.name, context=step.task.context.name or "")
+        return self._ensure(closure_of(self._context.plan, step.task), asker)
+
+    def ensure_named(self, names: tuple[str, ...], path: str) -> ServiceTrouble | None:
+        """Bring up services that a path requires without a task that does; `path` is its name in words."""
+        for step in self._context.plan.steps.values():
+            self._learn_secrets(step)
+        return self._ensure(closure(self._context.plan.services, names), Asker(path=path))
+
+    def _ensure(self, services: tuple[ServicePlan, ...], asker: Asker) -> ServiceTrouble | None:
         mine = self._claim(services)
         try:
             # in starting order: whoever waits for a dependency waits for a job that has begun
-            jobs = [partial(self._keep, each, step, is_mine=each.name in mine) for each in services]
+            jobs = [partial(self._keep, each, asker, is_mine=each.name in mine) for each in services]
             kept = side_by_side(jobs)
         finally:
             for name in mine:  # also those that a defect kept from being begun: nobody waits for them
@@ -107,7 +132,7 @@ class ServiceKeeper:
         first = next((each for each in bad if each.end is not None), None)
         if first is None:  # a defect of ota ended what took care of it, and is on its way up
             return ServiceTrouble(step=_step_name(bad[0].service), exit_code=1)
-        return self._trouble(first, step)
+        return self._trouble(first, asker)
 
     def _learn_secrets(self, step: StepPlan) -> None:
         """What must not be shown is known before anything prints; what is missing is the body's matter."""
@@ -129,12 +154,12 @@ class ServiceKeeper:
             self._entries.update({name: _Entry() for name in mine})
             return mine
 
-    def _keep(self, service: ServicePlan, step: StepPlan, *, is_mine: bool) -> _Kept:
+    def _keep(self, service: ServicePlan, asker: Asker, *, is_mine: bool) -> _Kept:
         entry = self._entries[service.name]
         if not is_mine:
             return self._awaited(service)
         try:
-            entry.kept = self._brought_up(service, step)
+            entry.kept = self._brought_up(service, asker)
         finally:
             entry.done.set()
         return entry.kept
@@ -146,16 +171,16 @@ class ServiceKeeper:
             pass
         return entry.kept or _Kept(service=service)
 
-    def _brought_up(self, service: ServicePlan, step: StepPlan) -> _Kept:
+    def _brought_up(self, service: ServicePlan, asker: Asker) -> _Kept:
         for below in closure(self._context.plan.services, service.depends_on):
             end = self._awaited(below).end
             if end is None or not end.is_ready:
                 return _Kept(service=service)
         if self._interrupt() is not None:
             return _Kept(service=service, end=ServiceEnd(was_interrupted=True))
-        return self._attended(service, step)
+        return self._attended(service, asker)
 
-    def _attended(self, service: ServicePlan, step: StepPlan) -> _Kept:
+    def _attended(self, service: ServicePlan, asker: Asker) -> _Kept:
         context = self._context
         name = _step_name(service)
         context.stream.emit(
@@ -163,7 +188,8 @@ class ServiceKeeper:
                 step=name,
                 order=self._next_order(),
                 service=service.name,
-                required_by=step.task.name,
+                required_by=asker.task,
+                required_for=asker.path,
                 at=now_utc(context.clock),
                 monotonic_s=context.clock.monotonic_s(),
             )
@@ -195,7 +221,7 @@ class ServiceKeeper:
             )
         )
 
-    def _trouble(self, kept: _Kept, step: StepPlan) -> ServiceTrouble:
+    def _trouble(self, kept: _Kept, asker: Asker) -> ServiceTrouble:
         assert kept.end is not None
         name = _step_name(kept.service)
         if kept.end.failure is None:
@@ -205,21 +231,22 @@ class ServiceKeeper:
         return ServiceTrouble(
             step=name,
             exit_code=kept.end.exit_code or 1,
-            failure=self._failure(kept.service, kept.end, kept.end.failure, step),
+            service=kept.service.name,
+            failure=self._failure(kept.service, kept.end, kept.end.failure, asker),
             output=kept.output,
         )
 
-    def _failure(self, service: ServicePlan, end: ServiceEnd, finding: Finding, step: StepPlan) -> Failure:
+    def _failure(self, service: ServicePlan, end: ServiceEnd, finding: Finding, asker: Asker) -> Failure:
         mask = self._context.masker.mask
         origin: FailureOrigin = "service_start" if end.is_start_failure else "service_readiness"
         why = (f"{finding.summary}: {finding.why}", *end.last_results)
         return Failure(
             origin=origin,
             title=finding.title,
-            task=step.task.name,
-            detail=f"service `{service.name}` required by task `{step.task.name}` is not ready",
+            task=asker.task,
+            detail=f"service `{service.name}` required by {asker.text} is not ready",
             field=f"services.{service.name}",
-            context=step.task.context.name or "",
+            context=asker.context,
             why=tuple(mask(text) for text in why),
             next=(mask(finding.next),),
             findings=(finding,),
