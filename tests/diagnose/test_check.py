@@ -1,6 +1,9 @@
 """`ota check`: which checks run, what they may do, and what is left of them."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -9,6 +12,8 @@ import psutil
 import pytest
 
 from readiness.liar_services import answer, answering, serving, silent, unused_port
+from support.engines import wait_until
+from support.servers import is_listening
 
 pytestmark = pytest.mark.edge
 
@@ -594,24 +599,55 @@ def test_a_surface_is_asked_where_the_run_task_publishes_it(project):
     assert "ota run serve" in document["findings"][0]["next"]
 
 
-def test_a_surface_of_something_that_is_still_booting_is_waited_for(project):
-    port = unused_port()
-    repo = project({
-        "ota.yaml": HEAD + SURFACE.replace("PORT", str(port)),
-        "late.py": "import http.server, sys, time\ntime.sleep(2.5)\n"
-        "class H(http.server.BaseHTTPRequestHandler):\n"
-        "    def do_GET(self): self.send_response(200); self.end_headers()\n"
-        "    def log_message(self, *a): pass\n"
-        "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), H).serve_forever()\n",
-    })  # fmt: skip
-    import subprocess
-    import sys
+LATE = """
+import http.server, sys, time
+asked = 0
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        global asked
+        asked += 1
+        self.send_response(200 if asked > int(sys.argv[3]) else 503); self.end_headers()
+    def log_message(self, *a): pass
+time.sleep(float(sys.argv[2]))
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), H).serve_forever()
+"""
 
-    with subprocess.Popen([sys.executable, "late.py", str(port)], cwd=repo.path) as server:
+
+def test_a_surface_that_a_run_of_ota_is_bringing_up_is_waited_for(project):
+    port = unused_port()
+    contract = (HEAD + SURFACE).replace("PORT", str(port))
+    repo = project({
+        "ota.yaml": contract.replace('run: "true"', f"run: python3 -u late.py {port} 2.5 0"),
+        "late.py": LATE,
+    })  # fmt: skip
+    run = repo.start("run", "serve")
+    wait_until(lambda: any((repo.path / ".ota/state/active").glob("*.jsonl")), "a run")
+    code, document = checked(repo)
+    assert code == 0, (document, run.out, run.err)
+    run.signal(signal.SIGTERM)
+    run.finish()
+
+
+def test_a_surface_of_a_young_server_that_does_not_answer_well_yet_is_asked_again(project):
+    port = unused_port()
+    repo = project({"ota.yaml": (HEAD + SURFACE).replace("PORT", str(port)), "late.py": LATE})
+    with subprocess.Popen([sys.executable, "late.py", str(port), "0", "3"], cwd=repo.path) as server:
         try:
+            wait_until(lambda: is_listening(port), "a listener")
             assert checked(repo)[0] == 0
         finally:
             server.kill()
+
+
+def test_a_young_process_at_work_in_the_repository_is_no_reason_to_wait(project):
+    repo = project({"ota.yaml": (HEAD + SURFACE).replace("PORT", str(unused_port()))})
+    with subprocess.Popen(["sleep", "60"], cwd=repo.path) as shell:
+        try:
+            began = time.monotonic()
+            assert checked(repo)[0] == 1
+            assert time.monotonic() - began < 10
+        finally:
+            shell.kill()
 
 
 def test_a_signal_surface_that_is_down_is_a_note(project):

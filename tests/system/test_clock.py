@@ -11,6 +11,7 @@ from ota.system.clock import (
     SystemClock,
     compact_utc,
     now_utc,
+    seconds_since,
     sleep_until,
 )
 
@@ -56,3 +57,12 @@ def test_stamps_are_utc_with_milliseconds() -> None:
     clock = FakeClock(wall_s=1_750_000_000.25)
     assert now_utc(clock) == "2025-06-15T15:06:40.250Z"
     assert compact_utc(clock) == "20250615T150640Z"
+
+
+def test_a_stamp_tells_how_long_ago_it_was_made() -> None:
+    clock = FakeClock()
+    stamp = now_utc(clock)
+    clock.advance(12.5)
+    assert seconds_since(stamp, clock) == pytest.approx(12.5)
+    assert seconds_since("2025-06-15T15:06:40Z", clock) == pytest.approx(12.5)
+    assert seconds_since("yesterday", clock) is None

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ota.system.footprint import left_behind, observe_footprint
 from ota.system.journal import RunStep, StartedStep, active_directory, open_journal, read_journal
 from ota.system.processes import Identity, is_alive, observe_identity
-from ota.system.reconcile import Reconciliation, reconcile
+from ota.system.reconcile import Reconciliation, living_runs, reconcile
 from system.system_tools import Drive, eventually
 
 pytestmark = pytest.mark.edge
@@ -79,6 +79,16 @@ def test_our_own_journal_is_left_alone(tmp_path: Path) -> None:
     assert reconcile(tmp_path) == Reconciliation()
     assert journal.path.exists()
     journal.close()
+
+
+def test_living_runs_are_told_from_dead_and_unreadable_ones(tmp_path: Path) -> None:
+    assert living_runs(tmp_path) == ()
+    me = observe_identity(os.getpid())
+    assert me is not None
+    write_journal(tmp_path, "run-1", dead_identity())
+    write_journal(tmp_path, "run-2", me)
+    (active_directory(tmp_path) / "run-3.jsonl").write_bytes(b"garbage")
+    assert [run.run_id for run in living_runs(tmp_path)] == ["run-2"]
 
 
 def test_a_reused_pid_in_a_journal_is_never_ended(tmp_path: Path) -> None:

@@ -134,24 +134,25 @@ def path_refusals(scene: Scene) -> Iterator[Finding]:
 def backend_findings(scene: Scene, mode: Plane) -> tuple[Finding, ...]:
     """Engines, remote CLIs and compose managers that the path, or the diagnosed plane, relies on."""
     found: list[Finding] = []
-    for engines in _engines(scene, mode):
-        found += _engine(scene, engines)
+    for engines, field in _engines(scene, mode).items():
+        found += _engine(scene, engines, field)
     found += _managers(scene)
     found += _remotes(scene, mode)
     return tuple(found)
 
 
-def _engines(scene: Scene, mode: Plane) -> list[tuple[str, ...]]:
-    """The candidate lists of the container planes that matter."""
+def _engines(scene: Scene, mode: Plane) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """The candidate lists of the container planes that matter, each with the field that asks for it."""
     planes = scene.planes
-    lists: dict[tuple[str, ...], None] = {}
+    lists: dict[tuple[str, ...], tuple[str, ...]] = {}
     for task in scene.path:
         if task.context.container is not None:
-            lists[task.context.container.engines] = None
+            lists.setdefault(task.context.container.engines, _field_of(task.context.name))
     if mode == "container":
         for name in container_contexts(scene):
             settings = planes.context_of(name, "container").container
-            lists[(settings.engines if settings is not None else None) or DEFAULT_ENGINES] = None
+            engines = (settings.engines if settings is not None else None) or DEFAULT_ENGINES
+            lists.setdefault(engines, _field_of(name))
     default = planes.contexts.get(planes.execution.default_context or "")
     is_preferred = planes.execution.preferred == "container" or (
         default is not None and default.backend == "container"
@@ -159,8 +160,15 @@ def _engines(scene: Scene, mode: Plane) -> list[tuple[str, ...]]:
     if is_preferred and not lists:
         context = default if default is not None else planes.root_context("container")
         settings = context.container
-        lists[(settings.engines if settings is not None else None) or DEFAULT_ENGINES] = None
-    return list(lists)
+        engines = (settings.engines if settings is not None else None) or DEFAULT_ENGINES
+        lists[engines] = _field_of(planes.execution.default_context if default is not None else None)
+    return lists
+
+
+def _field_of(context: str | None) -> tuple[str, ...]:
+    """Where a container context, or the root shorthand, is declared."""
+    named = ("execution", "contexts", context) if context is not None else ("execution", "backends")
+    return (*named, "container")
 
 
 def container_contexts(scene: Scene) -> tuple[str | None, ...]:
@@ -175,12 +183,14 @@ def remote_contexts(scene: Scene) -> tuple[str | None, ...]:
     return named or ((None,) if scene.planes.has_shorthand("remote") else ())
 
 
-def _engine(scene: Scene, engines: tuple[str, ...]) -> tuple[Finding, ...]:
+def _engine(scene: Scene, engines: tuple[str, ...], field: tuple[str, ...]) -> tuple[Finding, ...]:
     there = [engine for engine in engines if _is_there(scene, engine)]
     if not there:
         listed = ", ".join(engines)
         return (
             _host_finding(
+                scene,
+                field,
                 "OTA_CONTAINER_BACKEND_CLI_MISSING",
                 f"Missing container execution backend CLI: {listed}",
                 f"none of {listed} is on the PATH",
@@ -203,6 +213,8 @@ def _engine(scene: Scene, engines: tuple[str, ...]) -> tuple[Finding, ...]:
             said = f"`{engine} info` {how}" + (f": {told[:200]}" if told else "")
     return (
         _host_finding(
+            scene,
+            field,
             "OTA_CONTAINER_BACKEND_UNAVAILABLE",
             f"Container execution backend unavailable: {there[0]}",
             scene.masker.mask(said),
@@ -216,7 +228,7 @@ def _managers(scene: Scene) -> Iterator[Finding]:
     """The CLI of compose managers whose services count here."""
     from ota.diagnose.services import services_in_scope
 
-    missing: dict[str, Severity] = {}
+    missing: dict[str, tuple[Severity, str]] = {}
     for name in services_in_scope(scene):
         service = scene.contract.services[name]
         manager = service.manager
@@ -226,11 +238,13 @@ def _managers(scene: Scene) -> Iterator[Finding]:
         spellings = [engine, f"{engine}-compose"]
         if manager.engine is None:
             spellings += ["podman", "podman-compose"]
-        if not any(_is_there(scene, each) for each in spellings):
-            is_blocking = service.required or missing.get(engine) == "error"
-            missing[engine] = "error" if is_blocking else "warn"
-    for engine, severity in missing.items():
+        is_there = any(_is_there(scene, each) for each in spellings)
+        if not is_there and (service.required or engine not in missing):
+            missing[engine] = ("error" if service.required else "warn", name)
+    for engine, (severity, name) in missing.items():
         yield _host_finding(
+            scene,
+            ("services", name, "manager"),
             "OTA_BACKEND_CLI_MISSING",
             f"Missing execution backend CLI: {engine}",
             f"services are managed by compose, and no {engine} is on the PATH",
@@ -285,6 +299,8 @@ def _provider(scene: Scene, provider: str, field: tuple[str, ...]) -> Iterator[F
     elif not _is_there(scene, REMOTE_CLIS[provider]):
         cli = REMOTE_CLIS[provider]
         yield _host_finding(
+            scene,
+            field,
             "OTA_BACKEND_CLI_MISSING",
             f"Missing execution backend CLI: {cli}",
             f"`{cli}` is not on the PATH, and the remote backend needs it",
@@ -298,6 +314,8 @@ def _is_there(scene: Scene, name: str) -> bool:
 
 
 def _host_finding(
+    scene: Scene,
+    field: tuple[str, ...],
     code: str,
     summary: str,
     why: str,
@@ -313,6 +331,7 @@ def _host_finding(
         summary=summary,
         why=why,
         next=next_,
+        place=scene.loaded.place(field),
         category="execution",
         owner="host",
         evidence=Evidence(

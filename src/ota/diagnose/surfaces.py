@@ -1,23 +1,24 @@
 """Workflow surfaces: whether the run task answers where it publishes them.
 
-Nothing is started for it. While something in the repository may still be on its way up, the surface
-is asked again within its budget; when nobody can be, once is enough.
+Nothing is started for it. Asked once, unless somebody is bringing it up at this moment: a living run
+of ota that includes the task, or a young process that holds the port and does not answer yet.
 
 Source: doctor specification 9 (workflow surfaces); contract specification 10, 16.
 """
 
 from ota.diagnose.scene import Scene
 from ota.errors import Evidence, Finding
-from ota.readiness.named import ask, probe_of
+from ota.readiness.named import ProbeAnswer, ask, probe_of
 from ota.readiness.timing import Timing
 from ota.readiness.wait import Attempt, Gate, Ready, StopReason, wait_ready
 from ota.resolve.probes import ProbeProblem, ResolvedSurface, resolve_surface
-from ota.system.newcomers import may_be_starting
+from ota.system.clock import seconds_since
 
 INTERVAL_MS = 200
 RETRIES = 120
 MOST_TIMED_OUT = 30
 WINDOW_S = 90.0
+"""The most that is waited; who began longer ago is not on the way up any more."""
 _TIMED_OUT = ("connect_timed_out", "no_answer")
 
 
@@ -43,12 +44,35 @@ def _awaited(scene: Scene, name: str, surface: ResolvedSurface, *, is_signal: bo
     if first.holds:
         return ()
     target = surface.probe.target
-    is_booting = may_be_starting(scene.loaded.root, WINDOW_S)
-    if not is_booting or is_signal:
+    if is_signal or not _is_coming_up(scene, surface, first):
         state = "TIMED_OUT" if first.is_timed_out else "FAILED"
         next_ = f"start or repair it with `ota run {surface.task}`"
         return (_finding(scene, name, state, first.why, next_, target, is_signal=is_signal),)
     return _waited(scene, name, surface)
+
+
+def _is_coming_up(scene: Scene, surface: ResolvedSurface, first: ProbeAnswer) -> bool:
+    """Whether there is a reason to ask again.
+
+    A port that refuses belongs to nobody, so only a run of ota can be about to open it.
+    """
+    from ota.contract.graph import TaskGraph
+    from ota.system.ports import find_port_holder
+    from ota.system.reconcile import living_runs
+
+    graph = TaskGraph(scene.contract.tasks)
+    for run in living_runs(scene.loaded.root):
+        if _is_recent(run.started_at, scene) and surface.task in graph.closure([run.task], activated=True):
+            return True
+    if first.result is None or first.result.reached == "nothing":
+        return False
+    holder = find_port_holder(surface.probe.host, surface.probe.port)
+    return holder is not None and holder.since is not None and _is_recent(holder.since, scene)
+
+
+def _is_recent(stamp: str, scene: Scene) -> bool:
+    age_s = seconds_since(stamp, scene.clock)
+    return age_s is not None and age_s <= WINDOW_S
 
 
 def _waited(scene: Scene, name: str, surface: ResolvedSurface) -> tuple[Finding, ...]:

@@ -127,6 +127,21 @@ def now_utc(clock: Clock = SYSTEM_CLOCK) -> str:
     return f"{utc_text(milliseconds, '%Y-%m-%dT%H:%M:%S')}.{milliseconds % 1000:03d}Z"
 
 
+def seconds_since(stamp: str, clock: Clock = SYSTEM_CLOCK) -> float | None:
+    """How long ago a stamp of `now_utc`, or one without milliseconds, was made; None: it is no stamp.
+
+    By the wall clock, so it may be wrong by as much as somebody set that clock meanwhile.
+    """
+    from calendar import timegm
+
+    moment, _, fraction = stamp.removesuffix("Z").partition(".")
+    try:
+        seconds = timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
+    except ValueError:
+        return None
+    return clock.wall_s() - seconds
+
+
 def compact_utc(clock: Clock = SYSTEM_CLOCK) -> str:
     """The wall clock as it opens a run id: `20250615T150640Z`."""
     return utc_text(int(clock.wall_s() * 1000), "%Y%m%dT%H%M%SZ")

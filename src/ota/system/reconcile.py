@@ -71,6 +71,20 @@ def reconcile(repo: Path, clock: Clock = SYSTEM_CLOCK, *, release: Release | Non
         return Reconciliation(findings=tuple(_as_warning(finding) for finding in error.findings))
 
 
+def living_runs(repo: Path) -> tuple[RunStep, ...]:
+    """Runs of this repository that are going on; one directory listing when there are none."""
+    found: list[RunStep] = []
+    for path in _journals(active_directory(repo)):
+        if path.suffix == ".tmp":
+            continue
+        with suppress(HostError, FileNotFoundError):  # it ended meanwhile, or proves nothing
+            is_held = _is_locked(path)
+            run = read_journal(path).run
+            if run is not None and (is_held or _life(run) == "alive"):
+                found.append(run)
+    return tuple(found)
+
+
 def _journals(active: Path) -> list[Path]:
     try:
         return sorted(path for path in active.iterdir() if path.suffix in (".jsonl", ".tmp"))

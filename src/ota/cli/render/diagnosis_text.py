@@ -10,6 +10,7 @@ from ota.cli.render.style import Tone
 from ota.cli.render.task_text import workflow_line
 from ota.diagnose.report import Group, Verdict
 from ota.diagnose.scene import Scene
+from ota.resolve.documents.findings import provenance
 from ota.resolve.documents.identity import declared_execution
 
 _MARKS: dict[str, tuple[str, Tone]] = {
@@ -18,7 +19,6 @@ _MARKS: dict[str, tuple[str, Tone]] = {
     "info": ("INFO", "key"),
 }
 _PRIMARY = {"error": "Primary Blocker", "warn": "Primary Warning", "info": "Note"}
-_PROVENANCE = {"repo_contract": "repo contract", "org_policy": "org policy", "repo_signals": "repo signals"}
 
 
 def banner(report: Report, verdict: Verdict) -> None:
@@ -78,9 +78,9 @@ def group_rows(report: Report, group: Group) -> None:
         _why(report, first.why)
     else:
         _members(report, group)
-    provenances = {finding.owner for finding in group.findings}
+    provenances = {provenance(finding) for finding in group.findings}
     if len(provenances) == 1:
-        report.row("Provenance", _PROVENANCE.get(first.owner))
+        report.row("Provenance", provenances.pop())
     if group.has_one_next:
         report.row("Next", first.next)
     elif report.style.is_concise:

@@ -8,13 +8,7 @@ from collections.abc import Iterable, Sequence
 from ota.errors import Finding
 from ota.resolve.documents.shape import Document
 
-_PROVENANCE = {
-    "repo_contract": ("repo contract", "repo_contract"),
-    "org_policy": ("org policy", "org_policy"),
-    "repo_signals": ("repo signals", "repo_signals"),
-}
-
-
+_PROVENANCE = {"repo_contract": "repo contract", "org_policy": "org policy", "repo_signals": "repo signals"}
 _SEVERITIES = {"error": 0, "warn": 1, "info": 2}
 
 
@@ -45,8 +39,9 @@ def finding_document(finding: Finding) -> Document:
             "path": evidence.path or where or (place.file if place is not None else ""),
         },
     }
-    if finding.owner in _PROVENANCE:
-        document["provenance"], document["provenance_key"] = _PROVENANCE[finding.owner]
+    words = provenance(finding)
+    if words is not None:
+        document["provenance"], document["provenance_key"] = words, provenance_key(finding)
     if place is not None:
         document["place"] = {
             "file": place.file,
@@ -55,6 +50,19 @@ def finding_document(finding: Finding) -> Document:
             "column": place.column,
         }
     return document
+
+
+def provenance_key(finding: Finding) -> str:
+    """Who asks for what is missing: its owner, or the contract that has the field; empty: nobody known."""
+    if finding.owner in _PROVENANCE:
+        return finding.owner
+    is_declared = finding.place is not None and bool(finding.place.field)
+    return "repo_contract" if is_declared and finding.owner != "workspace_acquisition" else ""
+
+
+def provenance(finding: Finding) -> str | None:
+    """The same in words."""
+    return _PROVENANCE.get(provenance_key(finding))
 
 
 def verdict_document(findings: Sequence[Finding], *, is_agent_safe: bool) -> Document:
