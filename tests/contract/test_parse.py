@@ -352,6 +352,17 @@ def test_independent_findings_come_together_in_file_order() -> None:
     ]
 
 
+def test_known_keys_are_listed_only_without_a_suggestion_and_never_all_of_many() -> None:
+    (mistyped,) = parse_findings(HEAD + "tasks: {a: {run: x, depend_on: []}}\n")
+    assert mistyped.why == "`tasks.a` has no such key"
+    (strange,) = parse_findings(HEAD + "tasks: {a: {run: x, cwd: y}}\n")
+    assert strange.why.startswith("`tasks.a` knows `action`, `adapter_inputs`, ")
+    assert strange.why.endswith(" more (`ota schema` has them all)")
+    assert len(strange.why) < 260
+    (few,) = parse_findings(HEAD + "tasks: {a: {run: x, when: {zzz: 1}}}\n")
+    assert few.why == "`tasks.a.when` knows `checks`, `os`"
+
+
 @pytest.mark.parametrize("text", ["- 1\n", "text\n", "5\n", "[]\n"])
 def test_a_contract_that_is_no_mapping_is_said(text: str) -> None:
     (finding,) = parse_findings(text)

@@ -271,22 +271,31 @@ def mapping_of(key_choice: tuple[str, ...] | None, item: Convert, *, keeps_x: bo
     return convert
 
 
+_LISTED_KEYS = 12
+"""More names than this are not read in one line."""
+
+
 def _unknown_key(name: str, key: Node, path: Path_, known: tuple[str, ...], reader: Reader) -> None:
     near = _nearest(name, known)
     where = dotted(path[:-1])
-    why = f"{'`' + where + '`' if where else 'a contract'} knows {_listed(known)}"
+    owner = f"`{where}`" if where else "a contract"
+    why = f"{owner} has no such key"
     if name == "<<":
         why = "`<<` is not a name, and merging is not part of YAML 1.2"
         next_ = "merge keys are not YAML 1.2; write the values out, or use `extends` for contexts"
     elif near:
         next_ = f"did you mean `{near}`?"
     else:
+        why = f"{owner} knows {_listed(known)}"
         next_ = f"remove `{name}`, or call it `x-{name}` if it is yours"
     reader.report("P01", key, path, f"unknown key `{dotted(path)}`", why, next_)
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(names))
+    """The names, or so many of them that a line can still be read."""
+    shown = ", ".join(f"`{name}`" for name in sorted(names)[:_LISTED_KEYS])
+    more = len(names) - _LISTED_KEYS
+    return f"{shown} and {more} more (`ota schema` has them all)" if more > 0 else shown
 
 
 def _nearest(word: str, known: tuple[str, ...]) -> str | None:
