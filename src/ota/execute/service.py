@@ -22,8 +22,9 @@ from ota.execute.events import (
 )
 from ota.execute.output import StepOutput
 from ota.execute.service_plane import LeaderProbe, ServicePlane
+from ota.execute.service_probes import declared_probe, reaching_probe, readiness_timing
 from ota.readiness.ladder import Expected, Ladder, observe_ladder
-from ota.readiness.probes import HttpProbe, Probe, TcpProbe, statuses_accepted
+from ota.readiness.probes import Probe
 from ota.readiness.timing import Timing
 from ota.readiness.wait import (
     Attempt,
@@ -47,7 +48,6 @@ _WAITING_EVERY_S = 1.0
 _INTERRUPT_GRACE_S = 0.35
 _PATIENT = Timing(interval_s=0.5, retries=1_000_000_000)
 """Without declared readiness nobody is kept waiting, so there is no budget."""
-_ANY_ANSWER = ((100, 599),)
 
 
 class ServiceAttendant:
@@ -176,13 +176,14 @@ class ServiceAttendant:
         readiness = self._runtime.readiness
         gated = resolved.of(readiness.probe.listener) if readiness is not None else None
         if readiness is not None and gated is not None:
-            self._gate = self._open(self._gates(readiness, gated), _timing(readiness), gated.listener)
+            timing = readiness_timing(readiness)
+            self._gate = self._open(self._gates(readiness, gated), timing, gated.listener)
         else:
             self._watch_endpoints(resolved.projected)
 
     def _watch_endpoints(self, endpoints: Collection[Endpoint]) -> None:
         for endpoint in endpoints:
-            gate = Gate(name=endpoint.listener, probe=self._reach(endpoint))
+            gate = Gate(name=endpoint.listener, probe=reaching_probe(endpoint, self._plane.closed_at_once))
             own = self._own(endpoint)
             gates = (*own, gate) if self._plane.is_translated else (gate, *own)
             self._watches[endpoint.listener] = self._open(gates, _PATIENT, endpoint.listener)
@@ -222,41 +223,7 @@ class ServiceAttendant:
         return self._plane.gates(endpoint, self._workload)
 
     def _declared(self, probe: ProbePlan, endpoint: Endpoint, readiness: ReadinessPlan) -> Probe:
-        timeout_s = (probe.timeout_ms or readiness.probe.timeout_ms or 2000) / 1000
-        if probe.kind == "tcp":
-            return self._connecting(endpoint, timeout_s)
-        accepts = statuses_accepted(probe.statuses) if probe.statuses is not None else ((200, 399),)
-        return HttpProbe(
-            host=endpoint.host_address,
-            port=endpoint.host_port,
-            scheme="https" if endpoint.protocol == "https" else "http",
-            path=probe.path or "/",
-            method=probe.method,
-            headers=tuple(probe.headers.items()),
-            accepts=accepts,
-            body_contains=probe.body_contains,
-            timeout_s=timeout_s,
-        )
-
-    def _reach(self, endpoint: Endpoint) -> Probe:
-        """Reachability of an endpoint without declared readiness: any answer in its own protocol."""
-        if endpoint.protocol == "tcp":
-            return self._connecting(endpoint, 2.0)
-        return HttpProbe(
-            host=endpoint.host_address,
-            port=endpoint.host_port,
-            scheme="https" if endpoint.protocol == "https" else "http",
-            path=endpoint.path or "/",
-            accepts=_ANY_ANSWER,
-        )
-
-    def _connecting(self, endpoint: Endpoint, timeout_s: float) -> Probe:
-        return TcpProbe(
-            host=endpoint.host_address,
-            port=endpoint.host_port,
-            timeout_s=timeout_s,
-            closed_at_once=self._plane.closed_at_once,
-        )
+        return declared_probe(probe, endpoint, readiness, self._plane.closed_at_once)
 
     # -- readiness -------------------------------------------------------------------------------
 
@@ -431,12 +398,3 @@ class ServiceAttendant:
         self, event: Waiting | Reachable | EndpointPlanned | EndpointConfirmed | ReadinessExhausted
     ) -> None:
         self._context.stream.emit(event)
-
-
-def _timing(readiness: ReadinessPlan) -> Timing:
-    return Timing(
-        interval_s=readiness.interval_ms / 1000,
-        retries=readiness.retries,
-        timeout_s=(readiness.probe.timeout_ms or 2000) / 1000,
-        start_period_s=readiness.start_period_ms / 1000,
-    )
