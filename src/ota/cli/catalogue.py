@@ -235,6 +235,32 @@ COMMANDS: tuple[Command, ...] = (
         examples=(("ota receipt", "the newest archived receipt"), ("ota receipt --history", "all of them")),
     ),
     Command(
+        name="clean",
+        summary="Remove what this repository owns on container engines, and nothing else",
+        module="ota.cli.commands.clean",
+        positionals=(PATH,),
+        flags=(
+            JSON,
+            Flag(
+                name="--stale",
+                help="Remove stopped ota containers of every repository instead; needs no contract",
+            ),
+            Flag(name="--dry-run", help="With --stale: list them and remove nothing", needs="--stale"),
+        ),
+        details=(
+            "Removes persistent containers, isolation volumes, networks and containers of dead runs that the "
+            "labels prove to be this repository's, also those its contract no longer declares. What only "
+            "looks like ours is shown and left. Services, remote targets and files of the checkout are not "
+            "touched; nothing is removed while a run of the repository is going on.\n"
+            "Exit code: 0 when all was removed or nothing was there, 1 when anything stood in the way."
+        ),
+        examples=(
+            ("ota clean", "everything of the contract found from here upwards"),
+            ("ota clean services/api --json", "another repository, one document for a program"),
+            ("ota clean --stale --dry-run", "which stopped containers would go, of any repository"),
+        ),
+    ),
+    Command(
         name="schema",
         summary="Print the JSON Schema of ota.yaml",
         module="ota.cli.commands.schema",

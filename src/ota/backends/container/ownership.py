@@ -141,12 +141,11 @@ def forget_engines(root: Path, engines: Iterable[str], clock: Clock = SYSTEM_CLO
     Raises:
         HostError: it cannot be written.
     """
-    path = engines_path(root)
-    listed = set(read_engines(root))
-    if not listed & set(engines) and not os.path.lexists(_legacy(path)):
+    path, gone = engines_path(root), set(engines)
+    if gone.isdisjoint(read_engines(root)) and not os.path.lexists(_legacy(path)):
         return
     with _lock(path, "update the list of container engines", clock):
-        _write_engines(path, set(read_engines(root)) - set(engines))
+        _write_engines(path, set(read_engines(root)) - gone)
 
 
 def _write_engines(path: Path, engines: set[str]) -> None:
