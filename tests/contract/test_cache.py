@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from contract.reading import FIXTURES, HEAD, parsed
 from ota.contract import cache
-from ota.contract.cache import KEPT_ENTRIES, Memory, Proven, build_identity
+from ota.contract.cache import KEPT_ENTRIES, Memory, Proven, Recalled, build_identity
 from ota.contract.load import load, load_bytes
 from ota.errors import ContractError, Finding, Place
 
@@ -41,7 +41,7 @@ def entry_of(path: Path) -> Path:
     return path.parent / ".ota" / "state" / "cache" / f"{path.name}.msgpack"
 
 
-def recalled(path: Path) -> Proven | None:
+def recalled(path: Path) -> Recalled | None:
     return Memory(path).recall(path.read_bytes(), "ota.yaml")
 
 
@@ -62,7 +62,7 @@ def test_every_record_survives_the_round_trip(tmp_path: Path) -> None:
     Memory(path).keep(path.read_bytes(), Proven(contract=contract, warnings=()))
     kept = recalled(path)
     assert kept is not None
-    assert repr(kept.contract) == repr(contract)
+    assert repr(kept.contract()) == repr(contract)
 
 
 NAMES = st.text("abcdefgh-_", min_size=1, max_size=8).filter(lambda name: not name.startswith("x-"))
@@ -243,12 +243,30 @@ def test_an_entry_of_another_user_is_not_believed(tmp_path: Path) -> None:
     assert recalled(path) is None
 
 
-def test_a_wrong_type_inside_an_entry_is_not_believed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("records", "inside"),
+    [
+        (["ota.contract.model:Contract"], [0, {"version": 1, "project": "demo", "colour": "red"}]),
+        (["ota.contract.model:Contract"], [1, {}]),
+        (["ota.contract.model:NoSuchRecord"], [0, {}]),
+        (["os:system"], [0, {"command": "true"}]),
+        (["ota.contract.model:Contract"], []),
+    ],
+    ids=["unknown field", "unknown number", "unknown record", "no record", "nothing"],
+)
+def test_records_that_cannot_be_made_mean_proving_again(
+    records: list[str], inside: list[object], tmp_path: Path
+) -> None:
     path = remembered(tmp_path)
     outside = msgspec.msgpack.decode(entry_of(path).read_bytes())
-    inside = {"contract": {"version": 1, "project": {"name": 7}}, "warnings": []}
-    entry_of(path).write_bytes(msgspec.msgpack.encode([*outside[:3], inside]))
-    assert recalled(path) is None
+    content = [*outside[:3], records, [-1], inside]
+    entry_of(path).write_bytes(msgspec.msgpack.encode(content))
+    assert load(path, "ota.yaml").contract.tasks["hello"].run == "echo hello"
+
+
+def test_a_recalled_contract_is_made_when_it_is_asked_for(tmp_path: Path) -> None:
+    again = load(remembered(tmp_path), "ota.yaml")
+    assert again.contract is again.contract
 
 
 def test_a_number_no_entry_can_hold_is_no_trouble(tmp_path: Path) -> None:

@@ -375,8 +375,8 @@ class Repository:
         path = locate(self._path, self._given.get("--file"))
         data = read_bytes(path, str(path))
         known = Memory(path).recall(data, str(path))
-        if known is not None:
-            return known.contract
+        if known is not None and (contract := known.contract()) is not None:
+            return contract
         from ota.contract.proof import parsed
 
         return parsed(data, str(path))

@@ -8,7 +8,9 @@ things and read by every command that loads a contract. An entry is believed onl
 * it names the inodes of its folder and of the contract: a clone or an archive can carry an entry
   with any content, but not those numbers.
 
-Everything else, damage included, means that the contract is proven as if there were no cache.
+Everything else, damage included, means that the contract is proven as if there were no cache. The
+records are made when somebody asks for them: most of what a contract holds is not needed to say that
+it is valid.
 
 Source: json-and-receipts specification 6 (rules for files under `.ota/`).
 """
@@ -19,29 +21,32 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-from msgspec import Struct
+from msgspec import MsgspecError, Raw, Struct, msgpack
 from msgspec.structs import replace
 
 import ota.contract
 import ota.source
 from ota import CONTRACT_LEVEL, VERSION
-from ota.contract.model import Contract
+from ota.contract.plain import Flattening, Unflattening
 from ota.errors import Finding, HostError
 from ota.source.reading import collector_paused
 from ota.system.files import private_directory, write_atomic
 
+if TYPE_CHECKING:
+    from ota.contract.model import Contract
+
 KEPT_ENTRIES = 4
 LIMIT_BYTES = 64 * 1024 * 1024
 _SUFFIX = ".msgpack"
-_DAMAGE = (msgspec.MsgspecError, ValueError, RecursionError)
+_DAMAGE = (MsgspecError, ValueError, RecursionError, ImportError, AttributeError, TypeError, LookupError)
 
 
 class Proven(Struct, frozen=True, kw_only=True):
     """A contract without errors, and what else there is to say of it."""
 
-    contract: Contract
+    contract: "Contract"
     warnings: tuple[Finding, ...]
 
 
@@ -51,7 +56,30 @@ class _Entry(Struct, frozen=True, array_like=True):
     build: str
     origin: tuple[int, ...]
     data: bytes
-    proven: msgspec.Raw
+    records: list[str]
+    warnings: Raw
+    contract: Raw
+
+
+class Recalled:
+    """What an entry holds: the warnings at once, the contract when it is asked for."""
+
+    def __init__(self, entry: _Entry, shown: str) -> None:
+        self._entry = entry
+        found = self._value(entry.warnings)
+        self.warnings: tuple[Finding, ...] = tuple(_shown_as(finding, shown) for finding in found)
+
+    def contract(self) -> "Contract | None":
+        """The records; None when the entry turns out to be damaged."""
+        try:
+            contract: Contract = self._value(self._entry.contract)
+        except _DAMAGE:
+            return None
+        return contract
+
+    def _value(self, packed: Raw) -> Any:
+        with collector_paused():
+            return Unflattening(self._entry.records).value(msgpack.decode(packed))
 
 
 class Memory:
@@ -63,28 +91,28 @@ class Memory:
         self._contract_path = path
         self._build = build_identity()
 
-    def recall(self, data: bytes, shown: str) -> Proven | None:
+    def recall(self, data: bytes, shown: str) -> Recalled | None:
         """What was proven of these bytes; None when nothing that can be believed."""
         try:
             content = _read_private(self._entry_path)
             if content is None:
                 return None
-            entry = msgspec.msgpack.decode(content, type=_Entry)
+            entry = msgpack.decode(content, type=_Entry)
             if entry.data != data or entry.build != self._build or entry.origin != self._origin():
                 return None
-            with collector_paused():
-                proven = msgspec.msgpack.decode(entry.proven, type=Proven)
+            return Recalled(entry, shown)
         except (OSError, *_DAMAGE):
             return None
-        warnings = tuple(_shown_as(finding, shown) for finding in proven.warnings)
-        return Proven(contract=proven.contract, warnings=warnings)
 
     def keep(self, data: bytes, proven: Proven) -> None:
         """Write what was proven down. That it cannot be written is no trouble worth telling."""
         with suppress(OSError, HostError, OverflowError, *_DAMAGE):
             private_directory(self._entry_path.parent)
-            inside = msgspec.Raw(msgspec.msgpack.encode(proven))
-            content = msgspec.msgpack.encode(_Entry(self._build, self._origin(), data, inside))
+            flat = Flattening()
+            warnings = Raw(msgpack.encode(flat.plain(proven.warnings)))
+            contract = Raw(msgpack.encode(flat.plain(proven.contract)))
+            entry = _Entry(self._build, self._origin(), data, flat.records, warnings, contract)
+            content = msgpack.encode(entry)
             if len(content) <= LIMIT_BYTES:
                 write_atomic(self._entry_path, content)
                 _forget_oldest(self._entry_path)
@@ -128,7 +156,7 @@ def _read_private(path: Path) -> bytes | None:
         facts = os.fstat(descriptor)
         if not (stat.S_ISREG(facts.st_mode) and _is_private(facts) and facts.st_size <= LIMIT_BYTES):
             return None
-        return file.read(LIMIT_BYTES)
+        return file.read(facts.st_size)
 
 
 def _is_private(facts: os.stat_result) -> bool:

@@ -9,14 +9,12 @@ Source: contract specification 0.1; commands specification 1.2; decision D16.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
-from ota.contract.cache import Memory, Proven
-from ota.contract.model import Contract
+from ota.contract.cache import Memory, Proven, Recalled
 from ota.errors import Finding, Place
 from ota.source.reading import read_bytes
 
 if TYPE_CHECKING:
+    from ota.contract.model import Contract
     from ota.source.tree import Path_, Tree
 
 
@@ -37,19 +35,33 @@ class Written:
         return self._tree.place(field)
 
 
-class Loaded(Struct, frozen=True, kw_only=True):
+class Loaded:
     """A valid contract and where it came from."""
 
-    contract: Contract
-    path: Path
-    """Absolute path of the file."""
-    shown: str
-    """The path as the user sees it."""
-    warnings: tuple[Finding, ...]
-    """Advisories and notes; never errors."""
-    written: Written
-    memory: Memory | None = None
-    """Where it is worth keeping; None for what was recalled."""
+    def __init__(self, path: Path, shown: str, written: Written, known: Proven | Recalled) -> None:
+        self.path = path
+        """Absolute path of the file."""
+        self.shown = shown
+        """The path as the user sees it."""
+        self.warnings: tuple[Finding, ...] = known.warnings
+        """Advisories and notes; never errors."""
+        self.written = written
+        self.memory: Memory | None = None
+        """Where it is worth keeping; None for what was recalled."""
+        self._known = known
+
+    @property
+    def contract(self) -> "Contract":
+        """The records. Of a recalled contract they are made here, on first use."""
+        if isinstance(self._known, Recalled):
+            contract = self._known.contract()
+            # an entry that turns out to be damaged was never proven
+            self._known = (
+                Proven(contract=contract, warnings=self.warnings)
+                if contract is not None
+                else _prove(self.written.data, self.shown)[0]
+            )
+        return self._known.contract
 
     @property
     def root(self) -> Path:
@@ -77,31 +89,20 @@ def load(path: Path, shown: str) -> Loaded:
     data = read_bytes(path, shown)
     memory = Memory(path)
     known = memory.recall(data, shown)
-    if known is None:
-        return _proven(data, path, shown, memory)
-    return Loaded(
-        contract=known.contract,
-        path=path,
-        shown=shown,
-        warnings=known.warnings,
-        written=Written(shown, data),
-    )
+    if known is not None:
+        return Loaded(path, shown, Written(shown, data), known)
+    loaded = load_bytes(data, path, shown)
+    loaded.memory = memory
+    return loaded
 
 
 def load_bytes(data: bytes, path: Path, shown: str) -> Loaded:
     """`load` for bytes already read: always proven anew."""
-    return _proven(data, path, shown, None)
+    proven, tree = _prove(data, shown)
+    return Loaded(path, shown, Written(shown, data, tree), proven)
 
 
-def _proven(data: bytes, path: Path, shown: str, memory: Memory | None) -> Loaded:
+def _prove(data: bytes, shown: str) -> "tuple[Proven, Tree]":
     from ota.contract.proof import prove_bytes
 
-    proven, tree = prove_bytes(data, shown)
-    return Loaded(
-        contract=proven.contract,
-        path=path,
-        shown=shown,
-        warnings=proven.warnings,
-        written=Written(shown, data, tree),
-        memory=memory,
-    )
+    return prove_bytes(data, shown)
