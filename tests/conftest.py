@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psutil
 import pytest
 
@@ -14,7 +15,7 @@ from support.leaks import MARK, left_behind
 from support.project import SOURCE, Project
 from support.schemas import assert_schema as check_schema
 
-pytest_plugins = ["support.engines"]
+pytest_plugins = ["support.engines", "support.parallel"]
 
 # Children of tests import the code of this checkout, installed or not.
 os.environ["PYTHONPATH"] = str(SOURCE)
@@ -66,11 +67,20 @@ def assert_schema() -> Callable[[object, str], None]:
     return check_schema
 
 
+ROWS = "proves"
+
 # What a run of the suite showed, for `ota run proofs` and for the closing line of CI.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", metavar="FILE", help="write the result and the proved rows to FILE (JSON)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test's rows to its reports, the one thing that also comes from tests in other processes."""
+    for item in items:
+        if rows := {str(row) for mark in item.iter_markers("proves") for row in mark.args}:
+            item.user_properties.append((ROWS, sorted(rows)))
 
 
 class Recorder:
@@ -80,22 +90,19 @@ class Recorder:
         self._path = path
         self._rows: dict[str, list[str]] = {}
         self._outcomes: dict[str, str] = {}
-        self._broken: list[str] = []
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            self._rows[item.nodeid] = sorted(
-                {str(row) for mark in item.iter_markers("proves") for row in mark.args}
-            )
+        self._broken: set[str] = set()
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._broken.append(report.nodeid)
+            self._broken.add(report.nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # One test reports three times (setup, call, teardown): the worst of them is its outcome.
         if report.outcome != "passed" or (report.when == "call" and report.nodeid not in self._outcomes):
             self._outcomes[report.nodeid] = report.outcome
+        for name, value in report.user_properties:
+            if name == ROWS and isinstance(value, list):
+                self._rows[report.nodeid] = value
 
     def pytest_sessionfinish(self) -> None:
         outcomes = list(self._outcomes.values())
@@ -103,7 +110,6 @@ class Recorder:
         tests: list[dict[str, Any]] = [
             {"test": test, "rows": rows, "outcome": self._outcomes.get(test, "not run")}
             for test, rows in sorted(self._rows.items())
-            if rows
         ]
         record = {"closing": f"{outcomes.count('passed')} passed, {failed} failed", "tests": tests}
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,5 +119,11 @@ class Recorder:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if path := config.getoption("--record"):
+    # How long an example takes says more about the machine than about the code.
+    hypothesis.settings.register_profile(
+        "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("suite")
+    path = config.getoption("--record")
+    if path and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(Path(path)), "recorder")

@@ -117,16 +117,28 @@ def test_a_stop_signal_at_any_step_is_never_lost_and_leaves_nothing(repo, bait, 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_drill_finds_nothing_left():
+@pytest.mark.parametrize("seed", [7, 8, 9, 10])
+def test_the_drill_finds_nothing_left(seed):
     """A short kill drill of the real command; `tools/kill_drill.py` does more of it."""
     tool = Path(__file__).resolve().parents[2] / "tools/kill_drill.py"
     ota = f"{sys.executable} -P -m ota run"
     done = subprocess.run(
-        [sys.executable, str(tool), "--rounds", "40", "--seed", "7", "--longest-s", "0.8", "--ota", ota],
+        [
+            sys.executable,
+            str(tool),
+            "--rounds",
+            "10",
+            "--seed",
+            str(seed),
+            "--longest-s",
+            "0.8",
+            "--ota",
+            ota,
+        ],
         capture_output=True,
         text=True,
         timeout=280,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found = re.search(r"40 rounds, (\d+) with orphans, 0 left something behind", done.stdout)
-    assert found is not None and int(found[1]) >= 10, done.stdout
+    found = re.search(r"10 rounds, (\d+) with orphans, 0 left something behind", done.stdout)
+    assert found is not None and int(found[1]) >= 2, done.stdout

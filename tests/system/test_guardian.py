@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from ota.system.journal import FAULT_POINTS, journal_path
 from ota.system.process_table import observe_process
 from ota.system.processes import Identity, is_alive, observe_identity
 from ota.system.reconcile import reconcile
-from system.system_tools import Drive, eventually, gone, new_run_id, pid_from
+from system.system_tools import Drive, eventually, new_run_id, pid_from
 
 pytestmark = pytest.mark.edge
 
@@ -170,14 +171,29 @@ def test_with_several_threads_it_says_that_nobody_watches(tmp_path: Path) -> Non
         thread.join()
 
 
+# In a process of its own: what runs tests side by side has threads, and then no guardian is forked.
+DIES_EARLY = """
+import os, signal, sys
+from pathlib import Path
+from ota.system.guardian import arm_guardian
+from ota.system.process_table import observe_process
+with arm_guardian(Path(sys.argv[1]), run_id="x") as guardian:
+    assert guardian.is_armed
+    pid = guardian.pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+assert observe_process(pid) is None  # collected
+"""
+
+
 def test_a_guardian_that_died_early_does_not_stop_the_goodbye(tmp_path: Path) -> None:
-    with arm_guardian(tmp_path / "x.jsonl", run_id="x") as guardian:
-        assert guardian.is_armed
-        identity = observe_identity(guardian.pid)
-        assert identity is not None
-        os.kill(guardian.pid, signal.SIGKILL)
-        eventually(lambda: gone(identity))
-    assert observe_process(identity.pid) is None  # collected
+    done = subprocess.run(
+        [sys.executable, "-c", DIES_EARLY, str(tmp_path / "x.jsonl")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("point", FAULT_POINTS)
