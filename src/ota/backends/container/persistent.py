@@ -1,40 +1,512 @@
 """A container that stays: reconciled with what the plan wants, entered by `exec`, its bodies ended properly.
 
-    prepared = prepare_persistent(engine, work, environment_of, scene)
+    run = PersistentRun(engine, work, environment_of, scene)
+    prepared = run.prepare()
     ... spawn prepared.argv; feed its stderr to a StartMark ...
-    if the mark never came: prepared = prepare_again(prepared, said)   # once; raises otherwise
-    on interrupt: end_body(engine, prepared.name, prepared.body_mark, ...)
+    if the mark never came: run.not_started(prepared, said)   # raises, or returns: prepare() again
+    to interrupt: signal_body(engine, prepared.name, prepared.body_mark, "INT"); the call ends by itself
+    afterwards, if anything may be left: end_body(engine, prepared.name, prepared.body_mark)
     prepared.leave()
+
+One run at a time reconciles a container; any number may be inside one. Nobody takes a container away while
+somebody is inside.
 
 Source: runtime specification 7.
 """
 
-from msgspec import Struct
+from collections.abc import Sequence
 
-from ota.backends.container.engine import Engine
-from ota.backends.container.work import EnvironmentOf, Prepared, Scene, Work
-from ota.errors import Finding
+from msgspec.structs import replace
+
+from ota.backends.container.arguments import cli_environment, creation_words, environment_words
+from ota.backends.container.body import Marks, body_script, keeper_arguments
+from ota.backends.container.engine import Engine, EngineAnswer, ask, refusal, require
+from ota.backends.container.facts import ContainerFacts, Listed, inspect_containers
+from ota.backends.container.identity import (
+    LABEL_FAMILY,
+    LABEL_SHAPE,
+    ContainerIdentity,
+    ephemeral_labels,
+    identify,
+    is_persistent,
+    persistent_labels,
+    publications_of,
+    stable_digest,
+)
+from ota.backends.container.images import fetch_image, is_image_missing
+from ota.backends.container.leases import Leases
+from ota.backends.container.networks import compose_networks, ensure_networks, join_networks
+from ota.backends.container.orphans import list_owned, owner_start, remove_containers
+from ota.backends.container.ownership import ensure_token, record_engine
+from ota.backends.container.publication import conflict, lost_port, published_ports, taken_port
+from ota.backends.container.signalling import STOPPED, BodyEnding, end_body, signal_body
+from ota.backends.container.starting import not_started_finding
+from ota.backends.container.user import choose_user
+from ota.backends.container.volumes import Owner, ensure_volumes
+from ota.backends.container.work import (
+    EnvironmentOf,
+    Prepared,
+    PublishedPort,
+    Scene,
+    UserChoice,
+    Was,
+    Work,
+)
+from ota.errors import Finding, HostError
+from ota.resolve.plan import RuntimePlan
+from ota.system.clock import Deadline
+from ota.system.locks import SharedUse
+
+__all__ = ["BodyEnding", "PersistentRun", "end_body", "signal_body"]
+
+CREATED = "persistent container created"
+REUSED = "persistent container reused"
+STARTED = "persistent container reused (existing container was started)"
+DRIFTED = "persistent container recreated (execution shape changed)"
+WAS_STOPPED = "persistent container recreated (existing container was stopped before execution)"
+STOPPED_BEFORE_EXEC = "persistent container recreated (container stopped and was recreated before exec)"
+
+_MAPPING_LIMIT_S = 2.0
+_MAPPING_POLL_S = 0.1
+_ALONE_LIMIT_S = 3.0
+_ALONE_POLL_S = 0.05
+_NAME_TAKEN = ("is already in use", "name is in use", "already in use by")
 
 
-class BodyEnding(Struct, frozen=True, kw_only=True):
-    """What ending a body inside a container came to."""
+class PersistentRun:
+    """One body in the container that its work shares with others of the same shape."""
 
-    ended: int = 0
-    survived: tuple[int, ...] = ()
-    """Pids inside the container."""
-    finding: Finding | None = None
-    """Why it is not known, or what is left."""
+    def __init__(self, engine: Engine, work: Work, environment_of: EnvironmentOf, scene: Scene) -> None:
+        self._engine = engine
+        self._work = work
+        self._environment_of = environment_of
+        self._scene = scene
+        self._leases = Leases(work.root, scene.clock, engine.should_stop)
+        self._ports = published_ports((*work.listeners, *work.shared_listeners))
+        self._token = ""
+        self._notes: list[str] = []
+        self._attempt = 0
+        self._user = UserChoice(user=None)
+        self._projects = tuple(dict.fromkeys((*work.container.compose_projects, *work.networks)))
+
+    def prepare(self) -> Prepared:
+        """Reuse, start or recreate the container, and go inside.
+
+        Raises:
+            HostError: somebody is in it in another shape, a port is taken, or the engine refuses.
+        """
+        engine, work = self._engine, self._work
+        self._attempt += 1
+        self._token = ensure_token(work.root, self._scene.clock)
+        record_engine(work.root, engine.name, self._scene.clock)
+        self._user = choose_user(engine, work.container.image, work.container.user)
+        identity = self._identity()
+        with self._leases.reconciling(identity.persistent_name, f"prepare {identity.persistent_name}"):
+            was, note = self._reconcile(identity)
+            ports, was, note = self._resolve_ports(identity, was, note)
+            use = self._leases.enter(identity.persistent_name)
+        if use is None:
+            raise HostError(self._in_use(identity.persistent_name))
+        try:
+            return self._entered(identity, ports, use, was, note)
+        except BaseException:
+            use.release()
+            raise
+
+    def not_started(self, prepared: Prepared, said: str) -> None:
+        """Nothing of the body ran, and the engine said why. Returns when `prepare` is worth another try.
+
+        Raises:
+            HostError: why.
+        """
+        prepared.leave()
+        is_stopped = any(text in said.lower() for text in STOPPED)
+        if is_stopped and self._attempt == 1:
+            return
+        if is_stopped:
+            said = self._last_words(prepared) or said
+            finding = not_started_finding(self._engine, prepared, self._work, said)
+            raise HostError(_stopped(finding, self._engine, prepared.name, said))
+        raise HostError(not_started_finding(self._engine, prepared, self._work, said))
+
+    # -- what it should be, and what it is ----------------------------------------------------------------
+
+    def _identity(self) -> ContainerIdentity:
+        work = self._work
+        listeners = (*work.listeners, *work.shared_listeners)
+        return identify(
+            work.context,
+            work.container,
+            root=work.root,
+            engine=self._engine.name,
+            task=work.task,
+            publications=publications_of(RuntimePlan(listeners=listeners)),
+            # Only those of the context: what one task needs beside them is joined when it runs, and is no
+            # reason to take the container away from the others.
+            networks=compose_networks(work.container.compose_projects),
+            user=self._user.user,
+        )
+
+    def _reconcile(self, identity: ContainerIdentity) -> tuple[Was, str]:
+        """Make the container what it should be; one call when it is."""
+        listed = list_owned(self._engine, self._token)
+        swept = self._sweep_family(identity, listed)
+        found = next((each for each in listed if each.name == identity.persistent_name), None)
+        if found is None:
+            self._create(identity)
+            return ("recreated", DRIFTED) if swept else ("created", CREATED)
+        if not is_persistent(found.labels) or found.labels.get(LABEL_SHAPE) != identity.shape:
+            self._recreate(identity, found)
+            return "recreated", DRIFTED
+        if found.is_running is False:
+            self._recreate(identity, found)
+            is_again = self._attempt > 1
+            return "recreated", STOPPED_BEFORE_EXEC if is_again else WAS_STOPPED
+        if found.is_running is None:
+            require(self._engine, f"start container {found.name}", "start", found.id)
+        self._join(identity.persistent_name, found.networks)
+        return "reused", REUSED if found.is_running else STARTED
+
+    def _sweep_family(self, identity: ContainerIdentity, listed: Sequence[Listed]) -> int:
+        """Remove what served this work in another shape."""
+        old = [
+            each
+            for each in listed
+            if is_persistent(each.labels)
+            and each.name != identity.persistent_name
+            and each.labels.get(LABEL_FAMILY) == identity.family
+            and each.labels.get(LABEL_SHAPE) != identity.shape
+        ]
+        return sum(self._take_away(each) for each in old)
+
+    def _recreate(self, identity: ContainerIdentity, found: Listed) -> None:
+        self._take_away(found)
+        self._create(identity)
+
+    def _take_away(self, found: Listed) -> int:
+        """Remove a container nobody is in; one that does not run has nobody in it, whatever locks say.
+
+        Raises:
+            HostError: `OTA_CONTAINER_IN_USE`, or it cannot be removed.
+        """
+        alone = self._alone(found.name)
+        if alone is None and found.is_running is not False:
+            raise HostError(self._in_use(found.name))
+        try:
+            return remove_containers(self._engine, [found])
+        finally:
+            if alone is not None:
+                alone.release()
+
+    def _alone(self, name: str) -> SharedUse | None:
+        """A run that is just leaving is waited for."""
+        clock = self._scene.clock
+        deadline = Deadline.after(clock, _ALONE_LIMIT_S)
+        while True:
+            alone = self._leases.try_alone(name)
+            if alone is not None or deadline.is_over(clock) or self._engine.should_stop():
+                return alone
+            clock.sleep(_ALONE_POLL_S)
+
+    # -- making it ------------------------------------------------------------------------------------
+
+    def _create(self, identity: ContainerIdentity) -> None:
+        """Create and start it, detached.
+
+        Raises:
+            HostError: nothing of it is left.
+        """
+        self._look_first(identity)
+        self._notes += ensure_networks(self._engine, self._projects, self._token)
+        name = identity.persistent_name
+        answer = self._ask_for(identity)
+        if is_image_missing(answer):
+            container = self._work.container
+            fetch_image(self._engine, container.image, self._scene, platform=container.platform)
+            answer = self._ask_for(identity)
+        if not answer.is_ok and _is_name_taken(answer):
+            if not self._remove_legacy(name):
+                raise HostError(_name_taken(self._engine, name))
+            answer = self._ask_for(identity)
+        if not answer.is_ok:
+            ask(self._engine, "rm", "-f", "-v", name)
+            raise HostError(self._not_created(answer))
+        try:
+            join_networks(self._engine, name, compose_networks(self._projects)[1:])
+        except HostError:
+            ask(self._engine, "rm", "-f", "-v", name)
+            raise
+
+    def _ask_for(self, identity: ContainerIdentity) -> EngineAnswer:
+        engine, work = self._engine, self._work
+        labels = persistent_labels(self._token, family=identity.family, shape=identity.shape)
+        self._volumes(identity)
+        words = creation_words(
+            engine,
+            work,
+            name=identity.persistent_name,
+            labels=labels,
+            ports=self._ports,
+            volumes=identity.volumes,
+            networks=compose_networks(self._projects),
+            user=self._user,
+        )
+        return ask(engine, "run", "-d", *words, work.container.image, *keeper_arguments())
+
+    def _volumes(self, identity: ContainerIdentity) -> None:
+        import os
+
+        labels = ephemeral_labels(
+            self._token, owner_pid=os.getpid(), owner_start=owner_start(), run_id=self._work.run_id
+        )
+        owner = Owner(token=self._token, user=self._user, labels=labels)
+        ensure_volumes(self._engine, identity.volumes, self._work, owner, self._scene)
+
+    def _look_first(self, identity: ContainerIdentity) -> None:
+        """Fixed ports that are taken already: by a container of an earlier version, or by somebody else."""
+        port = taken_port(self._ports)
+        if port is not None and self._remove_legacy(identity.persistent_name, port):
+            port = taken_port(self._ports)
+        if port is not None:
+            raise HostError(conflict(self._engine, self._work, port))
+
+    def _remove_legacy(self, name: str, port: PublishedPort | None = None) -> bool:
+        from ota.backends.container.legacy import legacy_containers
+
+        found = legacy_containers(self._engine, self._work.root, name, port)
+        for each in found:
+            self._take_away(each)
+        return bool(found)
+
+    def _not_created(self, answer: EngineAnswer) -> Finding:
+        port = lost_port(answer.stderr, self._ports)
+        if port is not None and port.host_port is not None:
+            return conflict(self._engine, self._work, port, answer.detail)
+        return refusal(self._engine, answer, f"create a container of {self._work.container.image}")
+
+    def _join(self, name: str, joined: Sequence[str]) -> None:
+        missing = [network for network in compose_networks(self._projects) if network not in joined]
+        if missing:
+            self._notes += ensure_networks(self._engine, self._projects, self._token)
+            join_networks(self._engine, name, missing)
+
+    # -- ports ------------------------------------------------------------------------------------------
+
+    def _resolve_ports(
+        self, identity: ContainerIdentity, was: Was, note: str
+    ) -> tuple[tuple[PublishedPort, ...], Was, str]:
+        """The task's own publications with the host ports the engine reports; no call when it has none."""
+        own = published_ports(self._work.listeners)
+        if not own:
+            return (), was, note
+        ports = self._reported(identity.persistent_name, own)
+        if _differ(own, ports) and was == "reused":
+            found = self._listed(identity.persistent_name)
+            if found is not None:
+                self._take_away(found)
+            self._create(identity)
+            was, note = "recreated", DRIFTED
+            ports = self._reported(identity.persistent_name, own)
+        wrong = next((port for port, now in zip(own, ports, strict=True) if not _agrees(port, now)), None)
+        if wrong is not None:
+            raise HostError(_port_unknown(self._engine, identity.persistent_name, self._work, wrong))
+        if was == "reused":
+            self._see_free_inside(identity.persistent_name)
+        return ports, was, note
+
+    def _reported(self, name: str, own: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
+        """Asked again for a while: an engine publishes a moment after it starts."""
+        clock = self._scene.clock
+        deadline = Deadline.after(clock, _MAPPING_LIMIT_S)
+        while True:
+            facts = inspect_containers(self._engine, (name,)).get(name)
+            ports = tuple(replace(port, host_port=_mapped(facts, port)) for port in own)
+            if all(port.host_port is not None for port in ports) or deadline.is_over(clock):
+                return ports
+            clock.sleep(_MAPPING_POLL_S)
+
+    def _listed(self, name: str) -> Listed | None:
+        return next((each for each in list_owned(self._engine, self._token) if each.name == name), None)
+
+    def _see_free_inside(self, name: str) -> None:
+        """Raises HostError when somebody listens on a wanted port inside the reused container."""
+        from ota.backends.container.inside import InsideSockets
+
+        try:
+            taken = {listener.port for listener in InsideSockets(self._engine, name).listeners()}
+        except (OSError, HostError):
+            return  # what cannot be seen is left to the body itself
+        for listener in self._work.listeners:
+            if listener.bind_port in taken:
+                raise HostError(
+                    _bind_conflict(self._work, listener.name, listener.bind_address, listener.bind_port, name)
+                )
+
+    # -- going inside ---------------------------------------------------------------------------------------
+
+    def _entered(
+        self,
+        identity: ContainerIdentity,
+        ports: tuple[PublishedPort, ...],
+        use: SharedUse,
+        was: Was,
+        note: str,
+    ) -> Prepared:
+        engine, work = self._engine, self._work
+        name = identity.persistent_name
+        environment = self._environment_of(ports)
+        mark = stable_digest("body", work.run_id, work.step, str(self._attempt))
+        marks = None if work.is_interactive else Marks(nonce=mark)
+        home = self._user.home if "HOME" not in environment.values else None
+        script = body_script(
+            work.body,
+            marks=marks,
+            path=environment.values.get("PATH"),
+            makes_home=home is not None,
+            watches_memory=work.container.memory_bytes is not None,
+        )
+        cli_environ = cli_environment(engine, environment)
+        labels = persistent_labels(self._token, family=identity.family, shape=identity.shape)
+        # another task may have made it: its family is that task's, and proves as much
+        proof = {key: value for key, value in labels.items() if key != LABEL_FAMILY}
+        intent = self._scene.journal.container(engine.program, name, proof, body=mark)
+        return Prepared(
+            engine=engine,
+            name=name,
+            lifecycle="persistent",
+            was=was,
+            shape=identity.shape,
+            publications=ports,
+            environment=environment,
+            notes=(*self._notes, note),
+            argv=(
+                *(engine.program, "exec", "-it" if work.is_interactive else "-i"),
+                *environment_words(environment, body_mark=mark, home=home),
+                *(name, "sh", "-c", script),
+            ),
+            cli_environ=cli_environ,
+            labels=proof,
+            body_mark=mark,
+            start_mark=marks,
+            user=self._user,
+            networks=compose_networks(self._projects),
+            isolated=tuple(volume.mount_point for volume in identity.volumes),
+            intent=intent,
+            attempt=self._attempt,
+            use=use,
+        )
+
+    # -- findings -------------------------------------------------------------------------------------------
+
+    def _last_words(self, prepared: Prepared) -> str:
+        """What a container that ended at once said; empty when it did not end, or said nothing."""
+        facts = inspect_containers(self._engine, (prepared.name,)).get(prepared.name)
+        if facts is None or facts.is_running is not False:
+            return ""
+        answer = ask(self._engine, "logs", "--tail", "5", prepared.name)
+        return f"{facts.error} {answer.stderr.strip()} {answer.stdout.strip()}".strip()
+
+    def _in_use(self, name: str) -> Finding:
+        from ota.system.journal import journal_path, read_journal
+        from ota.system.reconcile import living_runs
+
+        who = ""
+        for run in living_runs(self._work.root):
+            if run.run_id == self._work.run_id:
+                continue
+            try:
+                inside = {
+                    step.name for step in read_journal(journal_path(self._work.root, run.run_id)).containers
+                }
+            except (HostError, OSError):
+                continue
+            if name in inside:
+                who = f": run {run.run_id} of task `{run.task}`, process {run.ota.pid}"
+        return Finding(
+            code="OTA_CONTAINER_IN_USE",
+            title="Container is in use",
+            summary=f"persistent container {name} has to be replaced, and a run is in it{who}",
+            why="image, publication, isolation, memory, networks or user of the container have changed",
+            next="wait for that run to end, or interrupt it, then run the command again",
+            category="execution",
+            owner="host",
+        )
 
 
-def prepare_persistent(engine: Engine, work: Work, environment_of: EnvironmentOf, scene: Scene) -> Prepared:
-    """Reuse, start or recreate the container of this work.
+def _mapped(facts: ContainerFacts | None, port: PublishedPort) -> int | None:
+    if facts is None or facts.is_running is not True:
+        return None
+    mappings = [each for each in facts.ports if each.container_port == port.bind_port and each.host_port]
+    here = [each for each in mappings if each.host_address == port.host_address]
+    exact = [each for each in here if each.host_port == port.host_port]
+    return next((each.host_port for each in (*exact, *here, *mappings)), None)
 
-    Raises:
-        HostError: it is in use in another shape, a port is taken, or the engine refuses.
-    """
-    raise NotImplementedError
+
+def _agrees(wanted: PublishedPort, reported: PublishedPort) -> bool:
+    if reported.host_port is None:
+        return False
+    return wanted.mode == "auto" or wanted.host_port == reported.host_port
 
 
-def end_body(engine: Engine, name: str, body_mark: str, *, grace_s: float = 5.0) -> BodyEnding:
-    """TERM, grace, KILL for everything of one body inside a container; the container stays."""
-    raise NotImplementedError
+def _differ(wanted: Sequence[PublishedPort], reported: Sequence[PublishedPort]) -> bool:
+    return any(not _agrees(one, other) for one, other in zip(wanted, reported, strict=True))
+
+
+def _is_name_taken(answer: EngineAnswer) -> bool:
+    return any(text in answer.stderr.lower() for text in _NAME_TAKEN) and "container" in answer.stderr.lower()
+
+
+def _name_taken(engine: Engine, name: str) -> Finding:
+    return Finding(
+        code="OTA_CONTAINER_NAME_TAKEN",
+        title="Container name is taken",
+        summary=f"a container named {name} exists and is not provably this checkout's",
+        why="its labels carry another ownership token, or none: an earlier checkout in this directory may "
+        "have made it",
+        next=f"if nothing needs it any more: `{engine.name} rm -f {name}`",
+        category="execution",
+        owner="host",
+    )
+
+
+def _port_unknown(engine: Engine, name: str, work: Work, port: PublishedPort) -> Finding:
+    wanted = "a host port" if port.host_port is None else f"host port {port.host_port}"
+    return Finding(
+        code="OTA_CONTAINER_PORT_UNKNOWN",
+        title="Host publication failed",
+        summary=f"container engine did not report {wanted} of task `{work.task}`, listener `{port.listener}`",
+        why=f"{engine.name} publishes another port of container {name} for port {port.bind_port}, or none",
+        next=f"remove the container and run again: `{engine.name} rm -f {name}`",
+        place=work.place(port.listener),
+        category="execution",
+        owner="host",
+    )
+
+
+def _bind_conflict(work: Work, listener: str, address: str, port: int, name: str) -> Finding:
+    return Finding(
+        code="OTA_LISTENER_BIND_CONFLICT",
+        title="Listener bind conflict",
+        summary=f"reused persistent container {name} already has {address}:{port} in use "
+        f"(task `{work.task}`, listener `{listener}`)",
+        why="another run of the task, or something it left, listens there inside the container",
+        next="end that run, or remove the container with `ota clean`, then run the command again",
+        place=work.place(listener),
+        category="execution",
+        owner="container_target",
+    )
+
+
+def _stopped(finding: Finding, engine: Engine, name: str, said: str) -> Finding:
+    """A container that ends as soon as it starts, unless the reason is known."""
+    if finding.code != "OTA_CONTAINER_ENGINE_REFUSED":
+        return finding
+    return replace(
+        finding,
+        code="OTA_CONTAINER_STOPPED",
+        title="Container stopped",
+        summary=f"persistent container {name} ends as soon as it is started",
+        why=said or finding.why,
+        next=f"see what it says: `{engine.name} logs {name}`",
+        owner="container_target",
+    )
