@@ -1,10 +1,14 @@
-"""What is left out of the imports is there as soon as somebody asks for it."""
+"""What is left out of the imports is there as soon as somebody asks for it; compiled modules are never stale."""
 
+import py_compile
 import subprocess
 import sys
+from importlib.util import module_from_spec
 from pathlib import Path
 
 import pytest
+
+from ota.cli.lean_imports import _CompiledFinder
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 INSTALL = "from ota.cli.lean_imports import install; install(); import sys\n"
@@ -78,3 +82,57 @@ def test_a_package_that_is_built_in_another_way_is_imported_whole(tmp_path: Path
     (tmp_path / "msgspec" / "__init__.py").write_text("built = 'without a core'")
     code = f"sys.path.insert(0, {str(tmp_path)!r}); import msgspec; print(msgspec.built)"
     assert printed(code) == "without a core"
+
+
+def compiled(folder: Path, name: str = "part.py") -> Path:
+    source = folder / name
+    source.parent.mkdir(exist_ok=True)
+    source.write_text("value = 1\n")
+    py_compile.compile(str(source))
+    return source
+
+
+def test_a_compiled_module_is_found_beside_its_source(tmp_path: Path) -> None:
+    source = compiled(tmp_path)
+    spec = _CompiledFinder().find_spec("ota.part", [str(tmp_path)])
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (module.value, module.__file__, module.__package__) == (1, str(source), "ota")
+    assert spec.loader.get_source("ota.part") == "value = 1\n"  # type: ignore[attr-defined]
+
+
+def test_a_compiled_package_knows_where_its_modules_are(tmp_path: Path) -> None:
+    compiled(tmp_path, "room/__init__.py")
+    spec = _CompiledFinder().find_spec("ota.room", [str(tmp_path)])
+    assert spec is not None
+    assert spec.submodule_search_locations == [str(tmp_path / "room")]
+
+
+def _edit(source: Path) -> None:
+    source.write_text("value = 22\n")
+
+
+def _delete(source: Path) -> None:
+    source.unlink()
+
+
+def _never_compile(source: Path) -> None:
+    for each in (source.parent / "__pycache__").iterdir():
+        each.unlink()
+
+
+def _compile_with_hash(source: Path) -> None:
+    py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+
+
+@pytest.mark.parametrize("change", [_edit, _delete, _never_compile, _compile_with_hash])
+def test_a_module_that_is_not_compiled_as_it_is_now_is_left_to_the_usual_search(change, tmp_path) -> None:
+    change(compiled(tmp_path))
+    assert _CompiledFinder().find_spec("ota.part", [str(tmp_path)]) is None
+
+
+def test_only_modules_of_ota_are_looked_for(tmp_path: Path) -> None:
+    compiled(tmp_path)
+    assert _CompiledFinder().find_spec("part", [str(tmp_path)]) is None
+    assert _CompiledFinder().find_spec("other.part", [str(tmp_path)]) is None

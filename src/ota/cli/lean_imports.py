@@ -1,6 +1,6 @@
-"""Imports less of four modules than they offer, because the rest of them is most of what starting ota costs.
+"""What starting ota costs is importing: less of four modules than they offer, and ota's own by a short way.
 
-Each module listed here is made with the few names that ota's own imports ask for, without running its
+Each of the four modules is made with the few names that ota's own imports ask for, without running its
 code; the first other name that anybody asks for runs it after all, in place. So nothing is missing, only
 later. Beside a bare interpreter of 12 ms this saves
 
@@ -10,17 +10,25 @@ later. Beside a bare interpreter of 12 ms this saves
 * 2.5 ms of `urllib.parse` (with `ipaddress`), which `pathlib` of Python 3.11 takes for one method;
 * 2.5 ms of `platform`, which `uuid` of Python 3.11 asks for the system's name.
 
-Where a package is not built as expected, it is imported whole. For a process that is ota alone: nobody
-else's imports are touched.
+Where a package is not built as expected, it is imported whole.
+
+Ota's own modules come from where the compiled ones are, without the search: 0.05 ms of each of a hundred.
+A compiled module counts only for the source as it is now; for any other the search goes on as usual, and
+writes the compiled one.
+
+All this is for a process that is ota alone: nobody else's imports are touched.
 """
 
 import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import MAGIC_NUMBER
+from marshal import loads
+from os import stat
 
 TYPE_CHECKING = False  # see `ota.cli.main`
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
     Names = dict[str, object]
 
@@ -135,7 +143,7 @@ class _LeanFinder:
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
+    ) -> ModuleSpec | None:
         if name not in _LEAN:
             return None
         others = (each.find_spec(name, path, target) for each in sys.meta_path if each is not self)
@@ -145,6 +153,55 @@ class _LeanFinder:
         return spec
 
 
+class _CompiledLoader(SourceFileLoader):
+    """The loader of a module whose code was found with it."""
+
+    def __init__(self, name: str, path: str, code: "CodeType") -> None:
+        super().__init__(name, path)
+        self._code = code
+
+    def get_code(self, fullname: str) -> "CodeType":
+        return self._code
+
+
+class _CompiledFinder:
+    """Finds modules of ota where the import system keeps them compiled."""
+
+    def __init__(self) -> None:
+        self._suffix = f".{sys.implementation.cache_tag}.pyc"
+
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> ModuleSpec | None:
+        if not path or not name.startswith("ota."):
+            return None
+        folder, leaf = path[0], name.rpartition(".")[2]
+        return self._found(name, folder, leaf) or self._found(name, f"{folder}/{leaf}", "__init__")
+
+    def _found(self, name: str, folder: str, leaf: str) -> ModuleSpec | None:
+        source, compiled = f"{folder}/{leaf}.py", f"{folder}/__pycache__/{leaf}{self._suffix}"
+        try:
+            with open(compiled, "rb", 0) as file:  # noqa: PTH123  `pathlib` is one of the costs
+                content = file.read()
+            facts = stat(source)  # noqa: PTH116
+        except OSError:
+            return None
+        # the layout of PEP 552: magic number, 0 for "by time and size", then the two of the source
+        numbers = (0, int(facts.st_mtime), facts.st_size)
+        seen = b"".join((each % 2**32).to_bytes(4, "little") for each in numbers)
+        if content[:16] != MAGIC_NUMBER + seen:
+            return None
+        loader = _CompiledLoader(name, source, loads(memoryview(content)[16:]))
+        spec = ModuleSpec(name, loader, origin=source, is_package=leaf == "__init__")
+        spec.has_location, spec.cached = True, compiled
+        if spec.submodule_search_locations is not None:
+            spec.submodule_search_locations.append(folder)
+        return spec
+
+
 def install() -> None:
     """From now on. What is imported already stays as it is."""
     sys.meta_path.insert(0, _LeanFinder())
+    is_usual = sys.implementation.cache_tag and not sys.pycache_prefix and not sys.flags.optimize
+    if is_usual:
+        sys.meta_path.insert(0, _CompiledFinder())

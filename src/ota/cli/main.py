@@ -9,7 +9,6 @@ Source: commands specification 1.1, 1.10, 1.15.
 import gc
 import sys
 
-from ota.cli.lean_imports import install
 from ota.cli.streams import drop_output, is_output_lost, prepare_streams
 
 TYPE_CHECKING = False  # `typing` costs more than this whole module
@@ -31,8 +30,7 @@ def enter() -> "NoReturn":
     It ends without taking the interpreter apart: destroying every module and record one by one would
     cost a third of a bare interpreter's time, and the system takes all of it back at once anyway.
     """
-    install()
-    code = main()
+    code = main(is_process=True)
     import atexit
     import os
 
@@ -44,12 +42,16 @@ def enter() -> "NoReturn":
     os._exit(code)
 
 
-def main(argv: "Sequence[str] | None" = None) -> int:
-    """Run one command line, the only one of this process; the exit code. Its output is written."""
+def main(argv: "Sequence[str] | None" = None, *, is_process: bool = False) -> int:
+    """Run one command line and write its output; the exit code. `is_process`: imports are ours to arrange."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
     tokens = list(sys.argv[1:] if argv is None else argv)
     try:
         prepare_streams()
+        if is_process and not _asks_version(tokens):
+            from ota.cli.lean_imports import install
+
+            install()
         code = _main(tokens)
         sys.stdout.flush()
         return code
