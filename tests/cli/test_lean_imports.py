@@ -1,4 +1,4 @@
-"""What is left out of the imports is there as soon as somebody asks for it; compiled modules are never stale."""
+"""What is left out of the imports is there when somebody asks for it; compiled modules are never stale."""
 
 import py_compile
 import subprocess
