@@ -3,6 +3,8 @@
 import pytest
 
 from ota.env.resolution import resolve_env
+from ota.resolve.documents.workflows import workflows_document
+from ota.resolve.endpoints import endpoints_of
 from resolve.planning import LINUX, MAC, founding, loaded, plan, refused, task_plan
 
 
@@ -232,6 +234,101 @@ workflows:
     contract = loaded(text)
     assert values(contract, "dev", workflow="app") == {"NAME": "one", "SLOT": "task"}
     assert values(contract, "dev", workflow="app@slot2") == {"NAME": "all", "SLOT": "2"}
+
+
+INSTANCES = """
+surfaces: {web: {kind: http, port: 3000, readiness: {kind: http, path: /up}}}
+tools: {docker: "*"}
+tasks:
+  front:
+    run: x
+    runtime: {kind: service, surfaces: {web: {bind: {port: {mode: fixed, value: 3000}}}}}
+  back:
+    run: docker compose up
+    runtime:
+      kind: service
+      listeners:
+        api:
+          protocol: http
+          bind: {address: 127.0.0.1, port: {mode: fixed, value: 4000}}
+          project:
+            host: {address: 127.0.0.1, port: {mode: fixed, value: 4000}, primary: true, path: /api}
+        admin: {http: 5000}
+      readiness: {kind: tcp, listener: api}
+  use: {run: x, depends_on: [], targets: {api: {service: {task: back, listener: api}}}}
+workflows:
+  app:
+    run: {task: front}
+    exposes: [{surface: web}]
+    instances:
+      default: plain
+      plain: {}
+      moved:
+        surfaces: {web: {port: 3300, path: /app}}
+        tasks:
+          back:
+            adapter_inputs: {compose: {project_name: "shop-${OTA_WORKFLOW_INSTANCE}"}}
+            runtime:
+              listeners:
+                api:
+                  bind: {port: {value: 4400}}
+                  project: {host: {port: {value: 4400}, path: "/${OTA_WORKFLOW_INSTANCE}"}}
+              readiness: {kind: http, listener: api, path: /ready}
+      generated:
+        slots:
+          prefix: slot
+          start: 1
+          end: 3
+          template:
+            surfaces: {web: {port_stride: 10}}
+            tasks:
+              back:
+                runtime:
+                  listeners:
+                    api:
+                      bind: {port: {stride: 100}}
+                      project: {host: {port: {stride: 100}}}
+"""
+
+
+def urls_of(task: str, workflow: str) -> list[str | None]:
+    runtime = task_plan(loaded(INSTANCES), task, workflow=workflow).runtime
+    assert runtime is not None
+    return [each.url for each in endpoints_of(runtime).projected]
+
+
+def test_an_instance_moves_the_surfaces_and_listeners_it_names() -> None:
+    api, admin = "http://127.0.0.1:4000/api", "http://127.0.0.1:5000/"
+    assert urls_of("front", "app@plain") == ["http://127.0.0.1:3000/"]
+    assert sorted(urls_of("back", "app@plain")) == [api, admin]
+    assert urls_of("front", "app@moved") == ["http://127.0.0.1:3300/app"]
+    assert sorted(urls_of("back", "app@moved")) == ["http://127.0.0.1:4400/moved", admin]
+
+
+def test_a_generated_instance_adds_its_number_times_the_stride() -> None:
+    assert urls_of("front", "app@slot2") == ["http://127.0.0.1:3020/"]
+    assert "http://127.0.0.1:4300/api" in urls_of("back", "app@slot3")
+
+
+def test_readiness_targets_and_adapter_inputs_follow_the_instance() -> None:
+    contract = loaded(INSTANCES)
+    moved = task_plan(contract, "back", workflow="app@moved")
+    assert moved.runtime is not None
+    assert moved.runtime.readiness is not None
+    assert (moved.runtime.readiness.probe.kind, moved.runtime.readiness.probe.path) == ("http", "/ready")
+    assert task_plan(contract, "front", workflow="app@moved").runtime.readiness.probe.path == "/up"
+    (target,) = task_plan(contract, "use", workflow="app@slot1").targets
+    assert target.effective_url == "http://127.0.0.1:4100/api"
+    assert values(contract, "back", workflow="app@moved")["COMPOSE_PROJECT_NAME"] == "shop-moved"
+
+
+def test_a_workflow_exposes_the_address_of_its_default_instance() -> None:
+    def exposed(text: str) -> list[str]:
+        (workflow,) = workflows_document(loaded(text), LINUX)["workflows"]
+        return workflow["exposes"]
+
+    assert exposed(INSTANCES) == ["http://127.0.0.1:3000/"]
+    assert exposed(INSTANCES.replace("default: plain", "default: moved")) == ["http://127.0.0.1:3300/app"]
 
 
 def test_adapter_inputs_become_the_variables_of_their_tools() -> None:

@@ -58,6 +58,8 @@ class Scene:
         self.clock = clock
         self.scope = Scope(loaded, Request(workflow=workflow), host)
         self.selection = self.scope.selection = select_workflow(loaded, workflow)
+        self.contract = self.scope.contract
+        """As the selected instance sees it."""
         self._workflow = workflow
         self._path = path
 

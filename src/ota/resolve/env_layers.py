@@ -8,9 +8,8 @@ from collections.abc import Mapping
 
 from ota.contract.model.env import EnvSource
 from ota.contract.model.tasks import AdapterInputs, AdapterOverlay, EnvBinding, FromService
-from ota.contract.model.workflows import Instance
 from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, LayerName
-from ota.resolve.scope import Scope, TaskScope, instance_of
+from ota.resolve.scope import Scope, TaskScope
 from ota.system.addresses import address_text
 
 _CACHES = {
@@ -177,7 +176,7 @@ def _adapter_values(ts: TaskScope) -> dict[str, str]:
 
 
 def _family(ts: TaskScope, family: str) -> AdapterOverlay:
-    """Workflow lists first, then the task's, the variant's and the mode's; a later scalar wins."""
+    """Workflow lists, then the task's, the variant's, the mode's, the instance's; a later scalar wins."""
     workflow = ts.scope.selection.workflow
     stated: list[AdapterInputs | None] = []
     if workflow is not None:
@@ -186,6 +185,9 @@ def _family(ts: TaskScope, family: str) -> AdapterOverlay:
     stated.append(ts.task.adapter_inputs)
     stated.append(ts.variant[1].adapter_inputs if ts.variant is not None else None)
     stated.append(ts.branch.adapter_inputs if ts.branch is not None else None)
+    selected = ts.scope.selection.instance
+    own = selected.instance.tasks.get(ts.name) if selected is not None else None
+    stated.append(own.adapter_inputs if own is not None else None)
     overlays = [overlay for each in stated if each is not None for overlay in _overlays(each, family)]
     if family == "compose" and workflow is not None and workflow.env is not None:
         legacy = AdapterOverlay(
@@ -207,31 +209,15 @@ def _overlays(inputs: AdapterInputs, family: str) -> list[AdapterOverlay]:
 
 
 def _instance_layers(ts: TaskScope) -> list[EnvLayer]:
-    """Env of the selected workflow instance, its own variables written out."""
+    """Env of the selected workflow instance, and what it states for this task."""
     selection = ts.scope.selection
-    if selection.workflow is None or selection.instance_name is None:
+    selected = selection.instance
+    if selected is None:
         return []
-    found = instance_of(selection.workflow, selection.instance_name)
-    if found is None:
-        return []
-    instance, index = found
-    field = ("workflows", selection.name or "", "instances", selection.instance_name)
-    own = instance.tasks.get(ts.name)
-    names = {"OTA_WORKFLOW_INSTANCE": selection.instance_name}
-    if index is not None:
-        names["OTA_WORKFLOW_INSTANCE_INDEX"] = str(index)
-    layers = [EnvLayer(name="instance", values=_written_out(instance, names), field=(*field, "env"))]
+    field = ("workflows", selection.name or "", "instances", selected.name)
+    layers = [EnvLayer(name="instance", values=selected.instance.env, field=(*field, "env"))]
+    own = selected.instance.tasks.get(ts.name)
     if own is not None:
-        values = {name: _with_names(value, names) for name, value in own.env.items()}
-        layers.append(EnvLayer(name="instance_task", values=values, field=(*field, "tasks", ts.name, "env")))
+        task_field = (*field, "tasks", ts.name, "env")
+        layers.append(EnvLayer(name="instance_task", values=own.env, field=task_field))
     return layers
-
-
-def _written_out(instance: Instance, names: Mapping[str, str]) -> dict[str, str]:
-    return {name: _with_names(value, names) for name, value in instance.env.items()}
-
-
-def _with_names(value: str, names: Mapping[str, str]) -> str:
-    for name, text in names.items():
-        value = value.replace(f"${{{name}}}", text)
-    return value

@@ -6,6 +6,9 @@ decide one thing about one task.
 Source: commands specification 1.4; contract specification 16 (selection, instances).
 """
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from ota.contract.grammar import nearest
 from ota.contract.load import Loaded
 from ota.contract.model.env import EnvProfile
@@ -16,6 +19,9 @@ from ota.errors import Finding, Place, PlanError
 from ota.resolve.plan import Relation, Request
 from ota.system.host import HostFacts
 
+if TYPE_CHECKING:
+    from ota.resolve.instances import SelectedInstance
+
 
 class Selection:
     """The workflow (and instance) in effect; empty for the repo-wide path."""
@@ -24,6 +30,18 @@ class Selection:
         self.name = name
         self.workflow = workflow
         self.instance_name = instance
+
+    @cached_property
+    def instance(self) -> "SelectedInstance | None":
+        """The instance in effect, its own names written out."""
+        if self.workflow is None or self.instance_name is None:
+            return None
+        found = instance_of(self.workflow, self.instance_name)
+        if found is None:
+            return None
+        from ota.resolve.instances import selected_instance  # paid only by contracts that have instances
+
+        return selected_instance(self.instance_name, *found)
 
     @property
     def profile_name(self) -> str | None:
@@ -100,7 +118,23 @@ class Scope:
         self.request = request
         self.host = host
         self.planes = Planes(loaded.contract)
-        self.selection = Selection(None, None, None)
+        self._selection = Selection(None, None, None)
+
+    @property
+    def selection(self) -> Selection:
+        """The workflow in effect; its instance, when it has one, shapes `contract` and `planes`."""
+        return self._selection
+
+    @selection.setter
+    def selection(self, selection: Selection) -> None:
+        self._selection = selection
+        self.contract = self.loaded.contract
+        if selection.instance is not None:
+            from ota.resolve.instances import overlaid  # paid only by contracts that have instances
+
+            self.contract = overlaid(self.contract, selection.instance)
+        if self.contract is not self.planes.contract:
+            self.planes = Planes(self.contract)
 
     def place(self, *field: str | int) -> Place:
         """Where a field of the contract stands."""

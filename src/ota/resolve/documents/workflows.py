@@ -16,7 +16,7 @@ from ota.resolve.documents.shape import Document, compact
 from ota.resolve.endpoints import Endpoints, endpoints_of
 from ota.resolve.listening import plan_runtime
 from ota.resolve.plan import Request
-from ota.resolve.scope import Scope, TaskScope, workflow_tasks
+from ota.resolve.scope import Scope, TaskScope, select_workflow, workflow_tasks
 from ota.system.host import HostFacts
 
 
@@ -69,7 +69,7 @@ def workflow_document(
         signal_readiness_checks=signal.checks if signal is not None else None,
         signal_readiness_probes=signal.probes if signal is not None else None,
         signal_readiness_surfaces=signal.surfaces if signal is not None else None,
-        exposes=list(_exposed_urls(Scope(loaded, Request(), host), workflow)),
+        exposes=list(_exposed_urls(loaded, name, host)),
         expose_surfaces=[each.surface for each in workflow.exposes if each.surface is not None],
     )
     document["default"] = contract.workflows.default == name
@@ -92,8 +92,11 @@ def _launch(contract: Contract, run_task: str | None) -> Launch | None:
     return branch.launch if branch is not None and branch.launch is not None else task.launch
 
 
-def _exposed_urls(scope: Scope, workflow: Workflow) -> Iterator[str]:
+def _exposed_urls(loaded: Loaded, workflow_name: str, host: HostFacts) -> Iterator[str]:
     """Literal URLs, and surfaces whose host address is known before anything starts."""
+    scope = Scope(loaded, Request(), host)
+    scope.selection = select_workflow(loaded, workflow_name)
+    workflow = loaded.contract.workflows.entries[workflow_name]
     published = Endpoints()
     if workflow.run is not None:
         name = workflow.run.task
