@@ -36,7 +36,7 @@ def refusals(plan: Plan) -> tuple[Finding, ...]:
         for finding in (
             *step.task.refusals,
             *_not_executable(step.task),
-            *_not_startable(step.task, services),
+            *service_refusals(services, f"task `{step.task.name}`"),
         ):
             found.setdefault((finding.code, finding.summary), finding)
     return tuple(found.values())
@@ -51,10 +51,10 @@ def closure_of(plan: Plan, task: TaskPlan) -> tuple[ServicePlan, ...]:
     return closure(plan.services, task.requires_services)
 
 
-def _not_startable(task: TaskPlan, services: tuple[ServicePlan, ...]) -> Iterator[Finding]:
+def service_refusals(services: tuple[ServicePlan, ...], asker: str) -> Iterator[Finding]:
     """Services that this build cannot bring up, or cannot ask from where the contract says."""
     for service in services:
-        needed = f"service `{service.name}`, required by task `{task.name}`,"
+        needed = f"service `{service.name}`, required by {asker},"
         match service.control:
             case UnitControl(unit=unit):
                 yield _service_refused(

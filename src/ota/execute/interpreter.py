@@ -245,7 +245,7 @@ class Interpreter:
                 exit_code=trouble.exit_code,
                 failure=trouble.failure,
                 interrupt=trouble.interrupt,
-                end=BodyEnd(exit_code=trouble.exit_code, was_started=False, output=trouble.output),
+                end=trouble.as_end(),
             )
         )
         return replace(cause, step=step.id, status="BLOCKED", end=None)

@@ -28,6 +28,7 @@ from ota.execute.events import (
     Waiting,
 )
 from ota.execute.output import StepOutput
+from ota.execute.process import BodyEnd
 from ota.resolve.injection import injection
 from ota.resolve.plan import StepPlan
 from ota.resolve.service_plan import ServicePlan
@@ -66,6 +67,10 @@ class ServiceTrouble(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     interrupt: Interrupt | None = None
     output: StepOutput | None = None
+
+    def as_end(self) -> BodyEnd:
+        """As the end of something that never became a body."""
+        return BodyEnd(exit_code=self.exit_code, was_started=False, output=self.output)
 
 
 class _Kept(Struct, frozen=True, kw_only=True):

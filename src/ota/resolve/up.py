@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ota.contract.load import Loaded
 from ota.contract.model.tasks import Task
 from ota.errors import Finding
-from ota.resolve.plan import Plan, Request, StepPlan, TaskPlan
+from ota.resolve.plan import Plan, ProbePlan, ReadinessPlan, Request, StepPlan, TaskPlan
 from ota.resolve.planner import Walk, planned_services, secret_names
 from ota.resolve.scope import Scope, Selection, instance_of, select_workflow
 from ota.resolve.up_plan import Phase, UpPlan
@@ -30,8 +30,17 @@ class _Named(Struct, frozen=True, kw_only=True):
     attach: str | None = None
 
 
-def plan_up(loaded: Loaded, request: Request, host: HostFacts, *, attaches: bool = False) -> UpPlan:
-    """Everything `ota up` would do; refusals are data. `attaches`: whether the attach task is wanted.
+def plan_up(
+    loaded: Loaded,
+    request: Request,
+    host: HostFacts,
+    *,
+    attaches: bool = False,
+    ready_limit_ms: int | None = None,
+) -> UpPlan:
+    """Everything `ota up` would do; refusals are data.
+
+    `attaches`: whether the attach task is wanted. `ready_limit_ms`: how long the run task may take.
 
     Raises:
         PlanError: no such workflow, or a task graph without an end.
@@ -44,6 +53,8 @@ def plan_up(loaded: Loaded, request: Request, host: HostFacts, *, attaches: bool
     runtime = phases.task_of("run", named.run) if named.run is not None else None
     is_service = runtime is not None and runtime.runtime is not None
     run = phases.add("run", named.run) if is_service else None
+    if run is not None:
+        phases.steps[run] = awaited(phases.steps[run], ready_limit_ms)
     attach = phases.add("attach", named.attach) if run is not None else None
     finite = () if named.run is None or is_service else phases.closure_of("run", named.run)
     services = _services(loaded, selection, phases.steps.get(setup or ""))
@@ -63,6 +74,7 @@ def plan_up(loaded: Loaded, request: Request, host: HostFacts, *, attaches: bool
         prepare=prepare,
         setup=setup,
         run=run,
+        has_own_readiness=runtime is None or runtime.runtime is None or runtime.runtime.readiness is not None,
         attach=attach,
         task=named.run or named.setup,
         services=services,
@@ -146,6 +158,39 @@ class _Phases:
         scope = Scope(self.scope.loaded, request, self.scope.host)
         scope.selection = self.scope.selection
         return scope
+
+
+def awaited(step: StepPlan, limit_ms: int | None = None) -> StepPlan:
+    """The step of a service that is waited for: without declared readiness an open listener is the gate."""
+    runtime = step.task.runtime
+    assert runtime is not None
+    readiness, notes = runtime.readiness, step.task.notes
+    if readiness is None:
+        published = [each.name for each in runtime.listeners if each.projection is not None]
+        listener = runtime.primary if runtime.primary in published else next(iter(published), None)
+        if listener is None:
+            notes = (
+                *notes,
+                "it declares nothing that could be asked: that its process runs is all that counts",
+            )
+        else:
+            notes = (
+                *notes,
+                f"it declares no readiness: that listener `{listener}` is reachable is all that counts",
+            )
+            readiness = ReadinessPlan(probe=ProbePlan(kind="tcp", listener=listener))
+    if readiness is not None and limit_ms is not None:
+        readiness = _within(readiness, limit_ms)
+    task = replace(step.task, runtime=replace(runtime, readiness=readiness), notes=notes)
+    return replace(step, task=task)
+
+
+def _within(readiness: ReadinessPlan, limit_ms: int) -> ReadinessPlan:
+    """The same readiness with another budget."""
+    start_ms = min(readiness.start_period_ms, limit_ms - 1)
+    interval_ms = min(readiness.interval_ms, limit_ms - start_ms)
+    retries = max(1, -(-(limit_ms - start_ms) // interval_ms))
+    return replace(readiness, start_period_ms=start_ms, interval_ms=interval_ms, retries=retries)
 
 
 def _services(loaded: Loaded, selection: Selection, setup: StepPlan | None) -> tuple[str, ...]:

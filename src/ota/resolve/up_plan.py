@@ -14,7 +14,17 @@ from ota.errors import Finding
 from ota.resolve.plan import Plan, TaskPlan
 from ota.resolve.scope import Selection
 
-Phase = Literal["prepare", "preconditions", "services", "setup", "run", "attach", "post-up diagnosis"]
+Phase = Literal[
+    "prepare",
+    "preconditions",
+    "provisioning",
+    "services",
+    "setup",
+    "run",
+    "post-up diagnosis",
+    "attach",
+]
+"""`provisioning`: the preconditions once more, after setup ran early to mend them."""
 
 
 class UpPlan(Struct, frozen=True, kw_only=True):
@@ -27,6 +37,8 @@ class UpPlan(Struct, frozen=True, kw_only=True):
     setup: str | None = None
     run: str | None = None
     """The service task that is activated; a finite run task is never run by `up`."""
+    has_own_readiness: bool = True
+    """Whether the run task itself says when it is ready; otherwise the path's readiness is waited for."""
     attach: str | None = None
     task: str | None = None
     """The effective task: the run task, also a finite one, else the setup task."""
