@@ -155,13 +155,19 @@ def _wrong(task: str, declared: Collection[str], summary: str, why: str) -> Plan
     )
 
 
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/")
+"""Of a name without other characters the shell sees nothing special, and nobody needs `shlex` to know."""
+
+
 def typed_again(arguments: Arguments, target: str, selection: str) -> str:
     """The command line as it can be typed once more, from wherever it was typed."""
+    task, *others = arguments.positionals
+    if not others and not arguments.inputs and _PLAIN.issuperset(task):
+        return f"ota run {task}{target}{selection}"
     from shlex import join, quote
 
     from ota.cli.flags import flag_table
 
-    task, *others = arguments.positionals
     has_path = bool(others) and is_path(others[0], arguments)
     inputs = list(arguments.inputs) if has_path or not others else [*others, *arguments.inputs]
     if arguments.inputs and arguments.inputs[0].partition("=")[0] in flag_table(arguments.command):

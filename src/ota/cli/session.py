@@ -65,14 +65,14 @@ class Session:
 
         The directory of an `ota.yaml`, never that file; nothing when it is the current directory.
         """
-        from shlex import quote
-
         file = self.arguments.value("--file")
-        if file is not None and Path(file).name != CONTRACT_NAME:
-            return f" --file {quote(file)}"
         given = file or path
         if given is None:
             return ""
+        from shlex import quote
+
+        if file is not None and Path(file).name != CONTRACT_NAME:
+            return f" --file {quote(file)}"
         named = Path(given)
         folder = named.parent if named.name == CONTRACT_NAME else named
         return "" if _is_here(folder) else f" {quote(str(folder))}"

@@ -5,6 +5,7 @@ Source: json-and-receipts specification 4; decision D22.
 
 from ota.contract.load import Loaded
 from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
+from ota.evidence.next_steps import next_actions
 from ota.execute.events import EnvValue, LadderRung
 from ota.resolve.endpoints import Endpoint
 from ota.resolve.plan import Plan, StepPlan, TargetPlan
@@ -368,16 +369,6 @@ def _summary(facts: RunFacts) -> Document:
         "info_count": 0,
         "step_count": len(facts.steps) + len(facts.services),
     }
-
-
-def next_actions(facts: RunFacts, plan: Plan) -> tuple[str, ...]:
-    """What to do now: exact commands of this run, most useful first."""
-    ended = facts.ended
-    if ended.failure is not None and ended.failure.next:
-        return tuple(text.replace("; ", ", ") for text in ended.failure.next)
-    if ended.status in ("success", "skipped"):
-        return (f"`ota tasks --use{plan.request.target}` lists what else can be run",)
-    return (f"run it again with `{plan.again}`",)
 
 
 def _next(facts: RunFacts, plan: Plan) -> Document:

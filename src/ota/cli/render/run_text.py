@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ota.cli.render.style import Style, Tone
 from ota.evidence.fold import RunFacts
-from ota.evidence.receipt import next_actions
+from ota.evidence.next_steps import next_actions
 from ota.evidence.summary import Row
 from ota.execute.events import Failure
 from ota.execute.output import Excerpt
