@@ -1,0 +1,30 @@
+"""A checkout whose containers run on a real engine, removed with everything it owns there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.container_bench import Bench, MakeBench
+from support.engines import Engine
+
+
+@pytest.fixture
+def make_bench(engine: Engine, tmp_path: Path) -> Iterator[MakeBench]:
+    """Make a bench in a folder: `make_bench("a folder")`; each engine in turn."""
+    made: list[Bench] = []
+
+    def make(name: str = "repo", on: Engine = engine) -> Bench:
+        bench = Bench(on, tmp_path / name)
+        made.append(bench)
+        return bench
+
+    yield make
+    for each in made:
+        each.discard()
+
+
+@pytest.fixture
+def bench(make_bench: MakeBench) -> Bench:
+    """A bench in a plain folder."""
+    return make_bench()
