@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ota.backends.container.body import Marks
 from ota.backends.container.engine import Engine
 from ota.contract.model.scalars import Protocol
 from ota.errors import Place
@@ -118,8 +119,8 @@ class Prepared(Struct, frozen=True, kw_only=True):
     """What proves that the container is the one that is meant."""
     body_mark: str = ""
     """In the environment of everything the body starts: finds it inside the container."""
-    start_mark: bytes = b""
-    """What the body's shell writes to stderr first of all; empty: it does not."""
+    start_mark: Marks | None = None
+    """What the body's shell writes to stderr for a `StartMark` to heed; None: it writes nothing."""
     user: UserChoice = UserChoice(user=None)
     networks: tuple[str, ...] = ()
     isolated: tuple[str, ...] = ()

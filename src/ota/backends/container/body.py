@@ -1,0 +1,94 @@
+"""The text a container's shell gets: traps, marks, PATH, HOME, and then the body as it was written.
+
+Signals reach every process of the body from outside (`signalling`), so the shell itself must outlive what
+it waits for: were it the first to go, the container would end under programs that are still closing down.
+A body with a memory limit runs in a shell of its own, below one that stays to say whether the kernel
+killed something for want of memory: not every engine notices.
+
+Source: runtime specification 3.1, 3.3, 7.3, 12.2.
+"""
+
+import re
+
+from msgspec import Struct
+
+from ota.backends.native import posix_quoted
+
+BODY_VARIABLE = "OTA_BODY"
+"""In the environment of everything a body starts: finds it inside a container that stays."""
+WRITABLE_HOME = "/tmp/ota-home"
+
+_TRAPS = "trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM"
+_OPEN, _CLOSE = "\x02", "\x03"
+# Builtins only: no image is too small for it. cgroups 2 first, then 1.
+_OOM_COUNT = (
+    "__ota_oom() { for f in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do "
+    '[ -r "$f" ] || continue; while read -r k v; do '
+    '[ "$k" = oom_kill ] && { echo "$v"; return; }; done <"$f"; done; }'
+)
+_KEEPER = "while true; do sleep 3600; done"
+_PATH_REFERENCE = re.compile(r"\$PATH\b|\$\{PATH\}")
+
+
+class Marks(Struct, frozen=True, kw_only=True):
+    """What the shell of one body writes to stderr for ota alone."""
+
+    nonce: str
+
+    @property
+    def prefix(self) -> bytes:
+        """How every mark of this body begins."""
+        return f"{_OPEN}ota:{self.nonce}:".encode()
+
+    @property
+    def end(self) -> bytes:
+        """How every mark ends."""
+        return _CLOSE.encode()
+
+    def printed(self, text: str) -> str:
+        """The shell words that write a mark; `text` may hold shell expansions."""
+        return f"printf '\\002ota:{self.nonce}:%s\\003' \"{text}\" >&2"
+
+
+def keeper_arguments() -> tuple[str, str]:
+    """What keeps a container running that waits for bodies."""
+    return ("-c", _KEEPER)
+
+
+def body_script(
+    body: str,
+    *,
+    marks: Marks | None,
+    path: str | None = None,
+    makes_home: bool = False,
+    watches_memory: bool = False,
+) -> str:
+    """The argument of `sh -c`. Without `marks` nothing is written beside the body's own output."""
+    prelude = [_TRAPS]
+    if path is not None:
+        prelude.append(path_export(path))
+    if makes_home:
+        prelude.append('mkdir -p -m 700 "$HOME" 2>/dev/null')
+    if marks is None:
+        return "; ".join(prelude) + "\n" + body
+    if not watches_memory:
+        # A line of its own: the shell has said that it began before it reads a body with a syntax error.
+        return "; ".join((*prelude, marks.printed("start"))) + "\n" + body
+    inner = posix_quoted(f"{_TRAPS}\n{body}")
+    return "\n".join(
+        (
+            "; ".join(prelude),
+            f"{_OOM_COUNT}; __ota_before=$(__ota_oom); {marks.printed('start')}",
+            f"sh -c {inner}",
+            "__ota_code=$?",
+            'if [ "$__ota_code" -gt 128 ] && [ "$(__ota_oom)" != "$__ota_before" ]; then '
+            f"{marks.printed('oom')}; fi",
+            'exit "$__ota_code"',
+        )
+    )
+
+
+def path_export(path: str) -> str:
+    """`export PATH=…` with the image's own PATH where the value says `$PATH`."""
+    literal = _PATH_REFERENCE.split(path)
+    return "export PATH=" + '"$PATH"'.join(posix_quoted(part) if part else "" for part in literal)

@@ -1,0 +1,68 @@
+"""Compose networks a container joins, so that `postgres:5432` answers inside it.
+
+A network that compose has not made yet is made as compose would make it, with labels that say so and ours
+beside them: compose adopts it, and `ota clean` removes it while it is unused.
+
+Source: runtime specification 13.4, 4.2; decisions D24, D30.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from ota.backends.container.engine import Engine, ask, refusal, require
+from ota.backends.container.identity import network_labels
+from ota.errors import HostError
+
+_JOINED = ("already exists", "already connected", "is already attached")
+
+
+def compose_networks(projects: Iterable[str]) -> tuple[str, ...]:
+    """The network compose gives each project."""
+    return tuple(dict.fromkeys(f"{project}_default" for project in projects))
+
+
+def ensure_networks(engine: Engine, projects: Sequence[str], token: str) -> tuple[str, ...]:
+    """See that every project's network exists; notes about those that were made. One call when all are there.
+
+    Raises:
+        HostError: the engine refuses.
+    """
+    if not projects:
+        return ()
+    listed = require(engine, "list networks", "network", "ls", "--format", "{{.Name}}").stdout.split()
+    notes = []
+    for project, network in zip(dict.fromkeys(projects), compose_networks(projects), strict=True):
+        if network not in listed and _make(engine, project, network, token):
+            notes.append(f"network {network} created, for compose project {project} to adopt")
+    return tuple(notes)
+
+
+def _make(engine: Engine, project: str, network: str, token: str) -> bool:
+    """False when another run was faster.
+
+    Raises:
+        HostError: the engine refuses.
+    """
+    labels = {
+        "com.docker.compose.project": project,
+        "com.docker.compose.network": "default",
+        **network_labels(token),
+    }
+    words = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
+    answer = ask(engine, "network", "create", *words, network)
+    if answer.is_ok:
+        return True
+    if "already exists" in answer.stderr.lower():
+        return False
+    raise HostError(refusal(engine, answer, f"create network {network}"))
+
+
+def join_networks(engine: Engine, container: str, networks: Iterable[str]) -> None:
+    """Connect a container to networks it is not in yet.
+
+    Raises:
+        HostError: the engine refuses.
+    """
+    for network in networks:
+        answer = ask(engine, "network", "connect", network, container)
+        if not answer.is_ok and not any(text in answer.stderr.lower() for text in _JOINED):
+            raise HostError(refusal(engine, answer, f"connect {container} to network {network}"))
