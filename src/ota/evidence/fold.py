@@ -8,16 +8,21 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from ota.execute.events import (
+    AlreadyRunning,
     BodyStarted,
     ContainerEntered,
+    Diagnosed,
     EndpointConfirmed,
     EndpointPlanned,
     EnvValue,
     Event,
     Footprint,
     LadderRung,
+    LeftRunning,
     LogFailed,
     LogsOpened,
+    PhaseEnded,
+    PhaseStarted,
     Reachable,
     ReadinessExhausted,
     RequirementsProbed,
@@ -52,6 +57,7 @@ class StepFacts(Struct, kw_only=True):
     requirements: RequirementsProbed | None = None
     container: ContainerEntered | None = None
     termination: ServiceTerminated | None = None
+    left_running: LeftRunning | None = None
 
     @property
     def primary(self) -> Endpoint | None:
@@ -101,6 +107,13 @@ class ServiceFacts(Struct, kw_only=True):
         return (*told, *self.warnings)
 
 
+class PhaseFacts(Struct, kw_only=True):
+    """One phase of `ota up` as it happened."""
+
+    started: PhaseStarted
+    ended: PhaseEnded | None = None
+
+
 class RunFacts(Struct, kw_only=True):
     """One run as it happened."""
 
@@ -117,6 +130,14 @@ class RunFacts(Struct, kw_only=True):
     """By step, also of steps whose body never began."""
     services: list[ServiceFacts]
     """In the order in which they began; their steps are numbered together with those of tasks."""
+    phases: list[PhaseFacts] = []
+    """Of `ota up`, in the order in which they began."""
+    diagnosed: list[Diagnosed] = []
+
+    @property
+    def left_running(self) -> tuple[LeftRunning, ...]:
+        """What goes on without ota."""
+        return tuple(step.left_running for step in self.steps if step.left_running is not None)
 
     def step(self, step_id: str) -> StepFacts | None:
         """The step of that id, when it began."""
@@ -144,6 +165,8 @@ def fold(events: Iterable[Event]) -> RunFacts:
     notes: list[str] = []
     warnings: list[str] = []
     early: list[StepNote] = []
+    phases: list[PhaseFacts] = []
+    diagnosed: list[Diagnosed] = []
     for event in events:
         match event:
             case RunStarted():
@@ -164,6 +187,12 @@ def fold(events: Iterable[Event]) -> RunFacts:
                 steps[event.step] = StepFacts(started=event)
             case ServiceBegan():
                 services[event.step] = ServiceFacts(began=event)
+            case PhaseStarted():
+                phases.append(PhaseFacts(started=event))
+            case PhaseEnded():
+                _fold_phase(phases, event)
+            case Diagnosed():
+                diagnosed.append(event)
             case _ if getattr(event, "step", "") in services:
                 _fold_service(services[getattr(event, "step", "")], event)
             case StepNote() if event.step not in steps:
@@ -189,7 +218,16 @@ def fold(events: Iterable[Event]) -> RunFacts:
         footprint=facts.get("footprint"),  # type: ignore[arg-type]
         requirements=requirements,
         services=list(services.values()),
+        phases=phases,
+        diagnosed=diagnosed,
     )
+
+
+def _fold_phase(phases: list[PhaseFacts], event: PhaseEnded) -> None:
+    for phase in reversed(phases):
+        if phase.started.phase == event.phase:
+            phase.ended = event
+            return
 
 
 def _fold_service(service: ServiceFacts, event: Event) -> None:
@@ -229,5 +267,10 @@ def _fold_step(steps: dict[str, StepFacts], event: Event) -> None:
             step.container = event
         case ServiceTerminated():
             step.termination = event
+        case AlreadyRunning(detail=detail):
+            step.notes.append(f"already running, not started ({detail})")
+        case LeftRunning(pid=pid, stop=stop, log=log):
+            step.left_running = event
+            step.notes.append(f"left running: pid {pid}, prints to {log}; end it with `{stop}`")
         case _:
             pass

@@ -3,12 +3,15 @@
 Source: json-and-receipts specification 4; decision D22.
 """
 
+from collections.abc import Mapping, Sequence
+
 from ota.contract.load import Loaded
 from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
 from ota.evidence.next_steps import next_actions
-from ota.execute.events import EnvValue, LadderRung
+from ota.execute.events import Diagnosed, EnvValue, LadderRung
 from ota.resolve.endpoints import Endpoint
 from ota.resolve.plan import Plan, StepPlan, TargetPlan
+from ota.resolve.up_plan import Phase
 
 Document = dict[str, object]
 
@@ -22,11 +25,27 @@ _STAGES = {
 }
 
 
-def receipt_of(facts: RunFacts, plan: Plan, loaded: Loaded, identity: Document) -> Document:
-    """The receipt document, keys in the specified order, absent where nothing is known."""
-    requested = plan.requested_step
-    context = requested.task.context
-    ran = facts.step(requested.id)
+_PHASE_STAGES = {"prepare": "prepare", "setup": "setup", "run": "verify", "attach": "verify"}
+_ASKED = ("preconditions", "confirmation", "admission")
+"""Origins of failures that are findings, and counted as such."""
+
+Phases = Mapping[str, Phase]
+"""Of `ota up`: the phase of each step."""
+
+
+def receipt_of(
+    facts: RunFacts,
+    plan: Plan,
+    loaded: Loaded,
+    identity: Document,
+    *,
+    phases: Phases = {},  # noqa: B006 - never changed
+    following: Sequence[str] = (),
+) -> Document:
+    """The receipt document, keys in the specified order, absent where nothing is known.
+
+    `following`: what to do next, where the caller knows better than a run does.
+    """
     ended = facts.ended
     document: Document = {
         "ok": ended.status in ("success", "skipped"),
@@ -34,6 +53,40 @@ def receipt_of(facts: RunFacts, plan: Plan, loaded: Loaded, identity: Document) 
         "scope": "repo",
         "contract": loaded.shown,
         "contract_identity": identity,
+        **(_requested(facts, plan) if plan.requested in plan.steps else {}),
+        "logs": _logs(facts),
+        "workloads": {
+            step.started.task: runtime_document(step)
+            for step in facts.steps
+            if step.body is not None and step.body.is_service
+        },
+        "dependency_steps": [_planned(step) for step in plan.steps.values() if step.relation == "depends_on"],
+        "steps": _steps(facts, plan, phases),
+        "status": ended.status,
+        "failed_task": ended.failure.task if ended.failure is not None else None,
+        "failed_dependency": ended.failed_dependency,
+        "failure_origin": ended.failure.origin if ended.failure is not None else None,
+        "blocked": [each.summary for each in ended.failure.findings]
+        if ended.failure is not None and ended.status == "blocked"
+        else [],
+        "summary": _summary(facts),
+        **_next(facts, following or next_actions(facts, plan)),
+        "footprint": _footprint(facts),
+        "started_at": facts.started.at,
+        "finished_at": ended.at,
+        "duration_ms": facts.duration_ms,
+    }
+    if document["failure_origin"] is None and ended.status == "failed":
+        document["failure_origin"] = "task"
+    return without_absent(document, keep=("steps", "summary", "contract_identity", "path"))
+
+
+def _requested(facts: RunFacts, plan: Plan) -> Document:
+    """Where the requested task ran, and what it was given."""
+    requested = plan.requested_step
+    context = requested.task.context
+    ran = facts.step(requested.id)
+    return {
         "backend": context.plane,
         "context": context.name,
         "lifecycle": context.lifecycle,
@@ -47,31 +100,7 @@ def receipt_of(facts: RunFacts, plan: Plan, loaded: Loaded, identity: Document) 
         "runtime": runtime_document(ran) if ran is not None else None,
         "service_termination": _termination(ran),
         "backend_fulfillment": _fulfillment(facts, requested.id, ran),
-        "logs": _logs(facts),
-        "workloads": {
-            step.started.task: runtime_document(step)
-            for step in facts.steps
-            if step.body is not None and step.body.is_service
-        },
-        "dependency_steps": [_planned(step) for step in plan.steps.values() if step.relation == "depends_on"],
-        "steps": _steps(facts, plan),
-        "status": ended.status,
-        "failed_task": ended.failure.task if ended.failure is not None else None,
-        "failed_dependency": ended.failed_dependency,
-        "failure_origin": ended.failure.origin if ended.failure is not None else None,
-        "blocked": [each.summary for each in ended.failure.findings]
-        if ended.failure is not None and ended.status == "blocked"
-        else [],
-        "summary": _summary(facts),
-        **_next(facts, plan),
-        "footprint": _footprint(facts),
-        "started_at": facts.started.at,
-        "finished_at": ended.at,
-        "duration_ms": facts.duration_ms,
     }
-    if document["failure_origin"] is None and ended.status == "failed":
-        document["failure_origin"] = "task"
-    return without_absent(document, keep=("steps", "summary", "contract_identity", "path"))
 
 
 def without_absent(document: Document, keep: tuple[str, ...] = ()) -> Document:
@@ -128,11 +157,31 @@ def _host(endpoint: Endpoint) -> Document:
     return host
 
 
-def _steps(facts: RunFacts, plan: Plan) -> list[Document]:
-    """Steps of tasks and services, as they began."""
-    found = [(step.started.order, _step(step, plan.steps[step.started.step], facts)) for step in facts.steps]
+def _steps(facts: RunFacts, plan: Plan, phases: Phases) -> list[Document]:
+    """Steps of tasks, services and diagnoses, as they began."""
+    found = [
+        (step.started.order, _step(step, plan.steps[step.started.step], facts, phases))
+        for step in facts.steps
+    ]
     found += [(service.began.order, _service(service)) for service in facts.services]
+    found += [(each.order, _diagnosis(each)) for each in facts.diagnosed]
     return [document for _, document in sorted(found, key=lambda each: each[0])]
+
+
+def _diagnosis(diagnosed: Diagnosed) -> Document:
+    errors = [each for each in diagnosed.findings if each.severity == "error"]
+    others = [each for each in diagnosed.findings if each.severity == "warn"]
+    told = [each.summary.replace("; ", ", ") for each in (*errors, *others)]
+    return without_absent(
+        {
+            "order": diagnosed.order,
+            "label": diagnosed.phase,
+            "stage_family": "proof" if diagnosed.phase == "post-up diagnosis" else "prepare",
+            "status": "NOT READY" if errors else "WARN" if others else "READY",
+            "detail": "; ".join(told),
+            "finished_at": diagnosed.at,
+        }
+    )
 
 
 def _service(service: ServiceFacts) -> Document:
@@ -162,16 +211,20 @@ def _service(service: ServiceFacts) -> Document:
     )
 
 
-def _step(step: StepFacts, planned: StepPlan, facts: RunFacts) -> Document:
+def _step(step: StepFacts, planned: StepPlan, facts: RunFacts, phases: Phases) -> Document:
     started, ended = step.started, step.ended
+    stage, role = _STAGES[started.relation], "requested"
+    if started.step in phases and stage == "verify":
+        role = phases[started.step]
+        stage = _PHASE_STAGES[role]
     opening = (
-        "requested task" if started.relation == "requested" else f"{started.relation} for `{started.parent}`"
+        f"{role} task" if started.relation == "requested" else f"{started.relation} for `{started.parent}`"
     )
     return without_absent(
         {
             "order": started.order,
             "label": started.task,
-            "stage_family": _STAGES[started.relation],
+            "stage_family": stage,
             "status": ended.status if ended is not None else "INTERRUPTED",
             "task": started.task,
             "execution_relation": started.relation,
@@ -361,17 +414,17 @@ def _footprint(facts: RunFacts) -> Document | None:
 def _summary(facts: RunFacts) -> Document:
     ended = facts.ended
     failures = 0 if ended.status in ("success", "skipped", "interrupted") else 1
-    if ended.failure is not None and ended.status == "blocked":
+    if ended.failure is not None and (ended.status == "blocked" or ended.failure.origin in _ASKED):
         failures = max(1, len(ended.failure.findings))
     return {
         "error_count": failures,
         "warn_count": facts.warning_count,
         "info_count": 0,
-        "step_count": len(facts.steps) + len(facts.services),
+        "step_count": len(facts.steps) + len(facts.services) + len(facts.diagnosed),
     }
 
 
-def _next(facts: RunFacts, plan: Plan) -> Document:
-    steps = list(next_actions(facts, plan))
+def _next(facts: RunFacts, actions: Sequence[str]) -> Document:
+    steps = list(actions)
     lost = [f"log capture failed: {facts.log_failure}"] if facts.log_failure is not None else []
     return {"next": "; ".join((*steps, *lost)), "next_steps": steps}

@@ -13,17 +13,27 @@ Row = tuple[str, str]
 
 def summary_rows(facts: RunFacts, plan: Plan, loaded: Loaded) -> list[Row]:
     """Labels and values in the specified order; a row is there only when its value is known."""
-    task = plan.requested_step.task
-    context = task.context
-    step = facts.step(plan.requested)
     rows: list[Row] = [
         ("Status", facts.ended.status),
         ("Scope", "repo"),
         ("Path", str(loaded.root)),
         ("Contract", loaded.shown),
-        ("Mode", context.plane),
-        ("Task", task.name),
     ]
+    if plan.requested in plan.steps:
+        rows += _requested_rows(facts, plan)
+    rows += [("Service", _service_row(service)) for service in facts.services]
+    if facts.logs is not None:
+        rows.append(("Logs", facts.logs.dir))
+    rows += [("Note", note) for note in _notes(facts, plan)]
+    rows += [("Warning", warning) for warning in _warnings(facts)]
+    return rows
+
+
+def _requested_rows(facts: RunFacts, plan: Plan) -> list[Row]:
+    task = plan.requested_step.task
+    context = task.context
+    step = facts.step(plan.requested)
+    rows: list[Row] = [("Mode", context.plane), ("Task", task.name)]
     if context.name is not None:
         rows.append(("Context", context.name))
     if context.lifecycle is not None:
@@ -41,11 +51,6 @@ def summary_rows(facts: RunFacts, plan: Plan, loaded: Loaded) -> list[Row]:
         rows += _endpoint_rows(facts, step)
     rows += _target_rows(plan)
     rows += _fulfillment_rows(facts, plan)
-    rows += [("Service", _service_row(service)) for service in facts.services]
-    if facts.logs is not None:
-        rows.append(("Logs", facts.logs.dir))
-    rows += [("Note", note) for note in _notes(facts, plan)]
-    rows += [("Warning", warning) for warning in _warnings(facts)]
     return rows
 
 
@@ -109,19 +114,21 @@ def _without_warnings(service: ServiceFacts) -> tuple[str, ...]:
 
 
 def _notes(facts: RunFacts, plan: Plan) -> list[str]:
-    notes = ["host environment"] if plan.requested_step.task.context.plane == "native" else []
+    requested = plan.steps.get(plan.requested)
+    is_native = requested is not None and requested.task.context.plane == "native"
+    notes = ["host environment"] if is_native else []
     notes += facts.notes
     for step in facts.steps:
-        prefix = "" if step.started.relation == "requested" else f"{step.started.task}: "
+        prefix = "" if step.started.step == plan.requested else f"{step.started.task}: "
         notes += [prefix + note for note in step.notes]
     if facts.ended.failed_dependency is not None:
         verb = "interrupted" if facts.ended.status == "interrupted" else "failed"
-        requested = plan.requested_step.task.name
-        notes.append(f"dependency `{facts.ended.failed_dependency}` {verb} for requested task `{requested}`")
+        name = plan.requested_step.task.name
+        notes.append(f"dependency `{facts.ended.failed_dependency}` {verb} for requested task `{name}`")
     if plan.skipped_dependencies:
         notes.append(f"--skip-deps used; skipped: {', '.join(plan.skipped_dependencies)}")
     if facts.footprint is not None and not facts.footprint.left_behind:
-        notes.append("left behind: nothing")
+        notes.append("left behind: nothing" + (" else" if facts.left_running else ""))
     return notes
 
 
