@@ -141,7 +141,11 @@ def _warnings(facts: RunFacts) -> list[str]:
     if facts.log_failure is not None:
         warnings.append(f"log capture failed: {facts.log_failure}")
     if facts.footprint is not None:
-        warnings += [
-            f"still running, in a session of its own: {text}" for text in facts.footprint.left_behind
-        ]
+        warnings += [_left_behind(text) for text in facts.footprint.left_behind]
     return warnings
+
+
+def _left_behind(text: str) -> str:
+    if text.startswith("container "):
+        return f"incomplete cleanup: {text} was not removed"
+    return f"still running, in a session of its own: {text}"

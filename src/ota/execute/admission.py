@@ -12,11 +12,14 @@ from ota.contract.model.bodies import Action, Prepare
 from ota.errors import Finding
 from ota.resolve.plan import (
     ActionBody,
+    AggregateBody,
+    ArgvBody,
     ComposeLaunchBody,
     ComposeTaskBody,
     ContainerLaunchBody,
     Plan,
     PrepareBody,
+    ShellBody,
     TaskPlan,
 )
 from ota.resolve.service_plan import (
@@ -89,17 +92,25 @@ def _not_askable(needed: str, service: ServicePlan) -> Iterator[Finding]:
 
 
 def _not_executable(task: TaskPlan) -> Iterator[Finding]:
-    plane = task.context.plane
-    if plane != "native":
-        where = f" in context `{task.context.name}`" if task.context.name else ""
-        yield _refused(
-            "OTA_PLANE_NOT_EXECUTABLE",
-            f"task `{task.name}` resolves to the {plane} plane{where}",
-            f"this build executes native tasks only; it plans {plane} tasks but does not start them",
-            f"see what would run with `ota execution plan --mode {plane}`, or declare a native branch "
-            f"under `tasks.{task.name}.execution.modes` and use `--native`",
-        )
-        return
+    match task.context.plane:
+        case "native":
+            yield from _native_body_refusals(task)
+        case "container":
+            yield from _container_body_refusals(task)
+        case "remote":
+            where = f" in context `{task.context.name}`" if task.context.name else ""
+            yield _refused(
+                "OTA_PLANE_NOT_EXECUTABLE",
+                f"task `{task.name}` resolves to the remote plane{where}",
+                "this build plans remote tasks, and starts native and container tasks only",
+                "see what would run with `ota execution plan --mode remote`, or declare a native branch "
+                f"under `tasks.{task.name}.execution.modes` and use `--native`",
+            )
+            return
+    yield from _target_refusals(task)
+
+
+def _native_body_refusals(task: TaskPlan) -> Iterator[Finding]:
     match task.body:
         case ComposeTaskBody() | ComposeLaunchBody() | ContainerLaunchBody():
             yield _refused(
@@ -114,6 +125,24 @@ def _not_executable(task: TaskPlan) -> Iterator[Finding]:
             yield from _action_refusal(task, prepare)
         case _:
             pass
+
+
+def _container_body_refusals(task: TaskPlan) -> Iterator[Finding]:
+    """In a container there is a shell, and nothing of ota."""
+    match task.body:
+        case ShellBody() | ArgvBody() | AggregateBody() | None:
+            pass
+        case body:
+            kind = {ActionBody: "action", PrepareBody: "prepare"}.get(type(body), "compose")
+            yield _refused(
+                "OTA_BODY_NOT_EXECUTABLE",
+                f"task `{task.name}` has a body `{kind}` and resolves to the container plane",
+                "ota carries out such a body on the host itself, not inside a container",
+                f"give task `{task.name}` a native context, or a `run` body with the commands",
+            )
+
+
+def _target_refusals(task: TaskPlan) -> Iterator[Finding]:
     for target in task.targets:
         if target.activation != "manual" and target.source == "target_binding":
             yield _refused(

@@ -17,9 +17,13 @@ from ota.system.spawn import OutputMode, StdinMode
 def run_body(context: RunContext, step: StepPlan) -> BodyEnd:
     """Run the body of a step to its end. Never raises for what the body does."""
     epoch = context.epoch
+    if step.task.context.plane == "container" and isinstance(step.task.body, ShellBody | ArgvBody):
+        from ota.execute.container import run_in_container  # paid only by runs that use an engine
+
+        return run_in_container(context, step, step.task.body, epoch)
     environment = environment_of(context, step)
     if environment.findings:
-        return BodyEnd(exit_code=1, failure=_environment_failure(step, environment), was_started=False)
+        return BodyEnd(exit_code=1, failure=environment_failure(step, environment), was_started=False)
     output = StepOutput(
         step.id, step.task.name, masker=environment.masker, stream=context.stream, logs=context.logs
     )
@@ -148,7 +152,8 @@ def _run_action(
         return BodyEnd(exit_code=1, failure=failure, output=output)
 
 
-def _environment_failure(step: StepPlan, environment: StepEnvironment) -> Failure:
+def environment_failure(step: StepPlan, environment: StepEnvironment) -> Failure:
+    """Why a body must not start: what is wrong with its variables."""
     findings = environment.findings
     return Failure(
         origin="environment",

@@ -26,6 +26,7 @@ class ServiceEvidence(Struct, frozen=True, kw_only=True):
     """As the attached client ended."""
     state: Termination | None
     """None: the engine could not say."""
+    is_oom_killed: bool = False
 
     @property
     def exit_code(self) -> int | None:
@@ -35,13 +36,6 @@ class ServiceEvidence(Struct, frozen=True, kw_only=True):
         if self.state is None or self.state.is_running is not False:
             return None
         return self.state.exit_code
-
-    @property
-    def is_oom_killed(self) -> bool:
-        """In a container that stays, the engine's flag may be about an earlier body."""
-        if self.state is None or not self.state.oom_killed:
-            return False
-        return not self.is_persistent or self.end.exit_code == _KILLED
 
 
 def terminated(evidence: ServiceEvidence) -> ServiceTerminated | None:

@@ -192,18 +192,17 @@ class ServiceTerminated(Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """For notes: `service stopped after readiness; container was OOM-killed`."""
+        if self.cause == "interrupted":  # what the user did is not what the service did
+            when = "after" if self.after_readiness else "before"
+            return f"service interrupted {when} readiness; {self.target} was interrupted"
         opening = "service stopped after readiness" if self.after_readiness else "service failed to start"
-        what = (
-            f"stop cause of {self.target} is unknown"
-            if self.cause == "unknown"
-            else (f"{self.target} {_CAUSES[self.cause]}")
-        )
-        return f"{opening}; {what}"
+        if self.cause == "unknown":
+            return f"{opening}; stop cause of {self.target} is unknown"
+        return f"{opening}; {self.target} {_CAUSES[self.cause]}"
 
 
 _CAUSES: Mapping[TerminationCause, str] = {
     "oom_killed": "was OOM-killed",
-    "interrupted": "was interrupted",
     "exited_non_zero": "exited non-zero",
     "exited": "exited",
 }

@@ -6,8 +6,7 @@ Source: runtime specification 20.1; decision D14; json-and-receipts 3.13 (bounde
 """
 
 from collections import deque
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 from ota.env.masking import Masker
 from ota.execute.logs import LogFiles
@@ -60,6 +59,18 @@ class Excerpt:
         return data.decode("utf-8", "replace")
 
 
+class Gate(Protocol):
+    """Tells the body's output from that of whoever starts it."""
+
+    def filter(self, stream: Stream, data: bytes) -> bytes:
+        """What of `data` is the body's."""
+        ...
+
+    def finish(self) -> bytes:
+        """What was held back on standard error."""
+        ...
+
+
 class StepOutput:
     """The output of one step, from the child's bytes to everyone who keeps or shows them."""
 
@@ -68,8 +79,8 @@ class StepOutput:
     ) -> None:
         self.excerpt = Excerpt()
         self.has_printed = False
-        self.gate: Callable[[Stream, bytes], bytes] | None = None
-        """What of the child's bytes the body printed, where somebody else speaks first."""
+        self.gate: Gate | None = None
+        """What of the child's bytes the body printed, where somebody else speaks as well."""
         self._step = step
         self._task = task
         self._stream = stream
@@ -78,7 +89,7 @@ class StepOutput:
 
     def learn(self, masker: Masker) -> None:
         """From here on these secrets are masked; what was held back until now goes out first."""
-        self.finish()
+        self._flush()
         self._filters = {"stdout": masker.stream(), "stderr": masker.stream()} if masker else None
 
     @property
@@ -89,9 +100,12 @@ class StepOutput:
     def chunk(self, stream: Stream, data: bytes) -> None:
         """Bytes the child wrote."""
         if self.gate is not None:
-            data = self.gate(stream, data)
+            data = self.gate.filter(stream, data)
             if not data:
                 return
+        self._take(stream, data)
+
+    def _take(self, stream: Stream, data: bytes) -> None:
         self.has_printed = True
         self._deliver(stream, self._filters[stream].feed(data) if self._filters else data)
 
@@ -102,6 +116,13 @@ class StepOutput:
 
     def finish(self) -> None:
         """No more will come."""
+        if self.gate is not None:
+            gate, self.gate = self.gate, None
+            if rest := gate.finish():
+                self._take("stderr", rest)
+        self._flush()
+
+    def _flush(self) -> None:
         for stream, held in (self._filters or {}).items():
             self._deliver(stream, held.flush())  # type: ignore[arg-type]  # the keys are streams
 

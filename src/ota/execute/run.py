@@ -7,17 +7,19 @@ Source: runtime specification 2, 12, 20; lessons, "Nothing left behind".
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from msgspec import Struct
 
 from ota.contract.load import Loaded
 from ota.env.masking import Masker
-from ota.errors import Finding
+from ota.errors import Finding, HostError
 from ota.execute.admission import refusals
 from ota.execute.context import ReadFile, RunContext, RunOptions
 from ota.execute.events import (
     BodyStarted,
+    ContainerEntered,
+    ContainerLeft,
     Display,
     Event,
     Failure,
@@ -34,10 +36,10 @@ from ota.execute.stream import EventStream
 from ota.resolve.plan import Plan
 from ota.system.clock import SYSTEM_CLOCK, Clock, now_utc
 from ota.system.footprint import observe_footprint
-from ota.system.guardian import arm_guardian, end_what_is_owned
+from ota.system.guardian import Released, arm_guardian, end_what_is_owned, release_containers
 from ota.system.host import HostFacts
 from ota.system.interrupts import Interrupts
-from ota.system.journal import fault_point, journal_path, open_journal
+from ota.system.journal import JournalFacts, fault_point, journal_path, open_journal, read_journal
 from ota.system.reconcile import reconcile
 from ota.system.run_id import make_run_id
 
@@ -128,7 +130,7 @@ def in_progress(
     loaded, clock = given.loaded, given.clock
     with (
         Interrupts() as interrupts,
-        arm_guardian(journal_path(loaded.root, run_id), run_id=run_id) as guardian,
+        arm_guardian(journal_path(loaded.root, run_id), run_id=run_id, release=release_announced) as guardian,
     ):
         if guardian.finding is not None:
             stream.emit(RunNote(text=told(guardian.finding), is_warning=True))
@@ -171,7 +173,7 @@ def outputs_of(interpreter: Interpreter) -> tuple[tuple[str, Excerpt], ...]:
 
 
 def _reconcile(loaded: Loaded, stream: EventStream, clock: Clock) -> None:
-    done = reconcile(loaded.root, clock)
+    done = reconcile(loaded.root, clock, release=release_announced)
     for note in done.notes:
         stream.emit(RunNote(text=note))
     for finding in done.findings:
@@ -181,7 +183,27 @@ def _reconcile(loaded: Loaded, stream: EventStream, clock: Clock) -> None:
 def _abandon(context: RunContext) -> None:
     """A bug of ota's own ends the run: nothing of it may stay, because the guardian is about to go."""
     end_what_is_owned(context.run_id, (), since_ticks=context.journal.since_ticks, clock=context.clock)
+    with suppress(HostError):  # without a journal there is nothing that names a container
+        release_containers(read_journal(context.journal.path), release_announced)
     context.journal.close()
+
+
+def release_announced(facts: JournalFacts) -> Released:
+    """What a journal announced in container engines is taken away; asked only when it announces anything."""
+    from ota.backends.container.release import release_announced as release  # paid only by runs that did
+
+    return release(facts)
+
+
+def _left_in_engines(events: list[Event]) -> tuple[str, ...]:
+    """Containers made for this run alone that no engine said are gone."""
+    made = {
+        event.container: event.engine
+        for event in events
+        if isinstance(event, ContainerEntered) and event.lifecycle == "ephemeral"
+    }
+    gone = {event.container for event in events if isinstance(event, ContainerLeft) and event.is_gone}
+    return tuple(f"container {name} ({engine})" for name, engine in made.items() if name not in gone)
 
 
 def end_and_look(context: RunContext, *, is_good: bool) -> None:
@@ -199,7 +221,7 @@ def end_and_look(context: RunContext, *, is_good: bool) -> None:
             context.journal.cleaned(len(record.ended))
     left = observe_footprint(context.run_id, since_ticks=context.journal.since_ticks).processes
     texts = tuple(f"pid {each.identity.pid} ({context.masker.mask(each.command)})" for each in left)
-    context.stream.emit(Footprint(left_behind=texts))
+    context.stream.emit(Footprint(left_behind=(*texts, *_left_in_engines(context.stream.events))))
 
 
 def _ended(context: RunContext, interpreter: Interpreter, result: StepResult) -> RunEnded:

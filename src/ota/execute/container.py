@@ -1,0 +1,518 @@
+"""A body in a container: prepared, entered, watched, and left as its lifecycle says.
+
+The engine's client is the child that is supervised; the body is behind it. What the client says before
+the body's shell has begun is the engine's, and never shown as the task's output. How containers are made
+is `ota.backends.container`'s; this module turns what it returns into events and ends.
+
+Source: runtime specification 2, 6, 7, 12, 20; commands specification 2.5, 2.8, 2.9.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from ota.backends.container.engine import Engine, never
+from ota.backends.container.ephemeral import EphemeralRun, Termination, observe_end, release_ephemeral
+from ota.backends.container.inside import InsideSockets
+from ota.backends.container.persistent import PersistentRun
+from ota.backends.container.signalling import end_body, signal_all, signal_body
+from ota.backends.container.start_mark import StartMark
+from ota.backends.container.work import BodyEnvironment, Prepared, PublishedPort, Scene, Work
+from ota.backends.native import posix_quoted
+from ota.errors import Finding, HostError, OtaError
+from ota.execute.container_end import ServiceEvidence, terminated
+from ota.execute.container_service import ContainerPlane
+from ota.execute.container_stop import InsideStop
+from ota.execute.context import RunContext
+from ota.execute.environment import StepEnvironment, environment_of
+from ota.execute.events import (
+    BodyStarted,
+    ContainerEntered,
+    ContainerLeft,
+    Failure,
+    FailureOrigin,
+    ServiceTerminated,
+    StepNote,
+    Waiting,
+)
+from ota.execute.output import StepOutput
+from ota.execute.process import BodyEnd, NoAttendant, Stop, run_process
+from ota.execute.service import ServiceAttendant
+from ota.resolve.endpoints import with_host_ports
+from ota.resolve.injection import CONTAINER_WORKSPACE
+from ota.resolve.plan import ArgvBody, ShellBody, StepPlan
+from ota.system.journal import Journal, fault_point
+from ota.system.spawn import SpawnRequest, Stream
+from ota.system.workload import Workload, WorkloadEnd
+
+_UNSTARTED_TURN_S = 0.05
+_GIB = 1024**3
+_KILLED = 137
+
+
+def run_in_container(context: RunContext, step: StepPlan, body: ShellBody | ArgvBody, epoch: int) -> BodyEnd:
+    """Run the body of a step in its container, to its end. Never raises for what engine or body do."""
+    environment = environment_of(context, step)
+    if environment.findings:
+        from ota.execute.body import environment_failure
+
+        return BodyEnd(exit_code=1, failure=environment_failure(step, environment), was_started=False)
+    return _ContainerBody(context, step, body, environment, epoch).run()
+
+
+class _Lifecycle(Protocol):
+    """How containers of one lifecycle are come by and left."""
+
+    def prepare(self) -> Prepared:
+        """Raises HostError: nothing of the attempt is left."""
+        ...
+
+    def not_started(self, prepared: Prepared, said: str) -> None:
+        """Returns when `prepare` is worth another try; raises HostError otherwise."""
+        ...
+
+    def signal(self, prepared: Prepared, name: str) -> None:
+        """Tell everything of the body; raises HostError when nobody gets in."""
+        ...
+
+    def leave(self, prepared: Prepared, *, may_have_left: bool) -> Iterator[Finding]:
+        """The body is over: take away what was for it only. Warnings about what could not be."""
+        ...
+
+
+class _Ephemeral:
+    """A container for this body alone, removed whatever happens."""
+
+    def __init__(self, engine: Engine, run: EphemeralRun, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+        self.prepare = run.prepare
+        self.not_started = run.not_started
+
+    def signal(self, prepared: Prepared, name: str) -> None:
+        signal_all(self._engine, prepared.name, name)
+
+    def leave(self, prepared: Prepared, *, may_have_left: bool) -> Iterator[Finding]:
+        fault_point("release.before")
+        finding = release_ephemeral(self._engine, prepared.name)
+        if finding is None:
+            self._journal.ended(prepared.intent, 0)
+        else:
+            yield finding
+        fault_point("release.after")
+        prepared.leave()
+
+
+class _Persistent:
+    """A container that stays; only the body ends."""
+
+    def __init__(self, engine: Engine, run: PersistentRun, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+        self.prepare = run.prepare
+        self.not_started = run.not_started
+
+    def signal(self, prepared: Prepared, name: str) -> None:
+        signal_body(self._engine, prepared.name, prepared.body_mark, name)
+
+    def leave(self, prepared: Prepared, *, may_have_left: bool) -> Iterator[Finding]:
+        fault_point("release.before")
+        if may_have_left:
+            ending = end_body(self._engine, prepared.name, prepared.body_mark)
+            if ending.finding is not None:
+                yield ending.finding
+        self._journal.ended(prepared.intent, 0)
+        fault_point("release.after")
+        prepared.leave()
+
+
+class _ContainerBody:
+    """One body of one step, over as many attempts as its lifecycle allows."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        step: StepPlan,
+        body: ShellBody | ArgvBody,
+        environment: StepEnvironment,
+        epoch: int,
+    ) -> None:
+        self._context = context
+        self._step = step
+        self._body = body
+        self._environment = environment
+        self._epoch = epoch
+        self._output = StepOutput(
+            step.id, step.task.name, masker=environment.masker, stream=context.stream, logs=context.logs
+        )
+
+    def run(self) -> BodyEnd:
+        try:
+            lifecycle = self._lifecycle()
+            while True:
+                end = self._attempt(lifecycle)
+                if end is not None:
+                    return end
+        except OtaError as error:
+            return self._not_begun(error)
+
+    # -- one attempt ---------------------------------------------------------------------------------
+
+    def _lifecycle(self) -> _Lifecycle:
+        context = self._context
+        work = _work(context, self._step, self._body)
+        engine = context.engine(work.container.engines)
+        # what tidies up is not hurried by the very interrupt that made it necessary
+        patient = replace(engine, should_stop=never)
+        scene = Scene(
+            journal=context.journal,
+            environ=context.environ,
+            clock=context.clock,
+            on_progress=self._tell_progress,
+            on_output=lambda data: self._output.chunk("stderr", data),
+        )
+        if self._step.task.context.lifecycle == "persistent":
+            run = PersistentRun(engine, work, self._environment_for, scene)
+            return _Persistent(patient, run, context.journal)
+        return _Ephemeral(patient, EphemeralRun(engine, work, self._environment_for, scene), context.journal)
+
+    def _attempt(self, lifecycle: _Lifecycle) -> BodyEnd | None:
+        """None when the engine could not start the container and another attempt is worth it."""
+        prepared = lifecycle.prepare()
+        stop = InsideStop(lambda name: lifecycle.signal(prepared, name))
+        attendant = self._attendant(prepared, stop)
+        may_have_left = True
+        try:
+            self._tell_prepared(prepared)
+            fault_point("attach.before")
+            end = self._enter(prepared, stop, attendant)
+            fault_point("attach.after")
+            stop.join()
+            is_refused = end.was_started and not attendant.has_begun and end.interrupt is None
+            if not is_refused:
+                end = self._judged(prepared, attendant, end)
+            may_have_left = attendant.service is not None or not end.is_success
+        except BaseException:
+            self._leave(lifecycle, prepared, may_have_left=True)
+            raise
+        if is_refused:
+            lifecycle.not_started(prepared, attendant.said)
+            return None
+        self._leave(lifecycle, prepared, may_have_left=may_have_left)
+        return end
+
+    def _leave(self, lifecycle: _Lifecycle, prepared: Prepared, *, may_have_left: bool) -> None:
+        troubles = list(lifecycle.leave(prepared, may_have_left=may_have_left))
+        is_gone = prepared.lifecycle == "ephemeral" and not troubles
+        self._context.stream.emit(ContainerLeft(step=self._step.id, container=prepared.name, is_gone=is_gone))
+        for finding in troubles:
+            text = f"{finding.summary}: {finding.why}" if finding.why else finding.summary
+            self._note(text, is_warning=True)
+
+    def _enter(self, prepared: Prepared, stop: Stop, attendant: "_Attendant") -> BodyEnd:
+        context, step = self._context, self._step
+        request = SpawnRequest(
+            argv=prepared.argv,
+            cwd=context.root,
+            env=prepared.cli_environ,
+            # what an engine starts for itself (conmon, name servers) serves others and must not carry
+            # the run's marker; the client itself is in the journal
+            run_id=None,
+            output="capture",
+            stdin=context.options.stdin,
+        )
+        self._output.gate = attendant
+        prepared.release_ports()
+        return run_process(
+            context,
+            request,
+            step=step.id,
+            task=step.task.name,
+            output=self._output,
+            attendant=attendant,
+            on_started=lambda pid: None,
+            epoch=self._epoch,
+            stop=stop,
+        )
+
+    def _attendant(self, prepared: Prepared, stop: Stop) -> "_Attendant":
+        runtime = self._step.task.runtime
+        inner: ServiceAttendant | None = None
+        if runtime is not None:
+            plane = ContainerPlane(InsideSockets(prepared.engine, prepared.name), stop)
+            resolved = with_host_ports(runtime, _host_ports(prepared.publications))
+            inner = ServiceAttendant(self._context, self._step, resolved, self._output, plane)
+        return _Attendant(inner, StartMark(prepared.start_mark), self._tell_begun)
+
+    def _environment_for(self, ports: tuple[PublishedPort, ...]) -> BodyEnvironment:
+        """Called for every attempt: another host port is another `OTA_PUBLIC_URL`."""
+        task = self._step.task
+        if task.runtime is not None:
+            runtime = with_host_ports(task.runtime, _host_ports(ports))
+            step = replace(self._step, task=replace(task, runtime=runtime))
+            self._environment = environment_of(self._context, step, is_again=True)
+        return BodyEnvironment(values=self._environment.variables, secrets=self._environment.secret_names)
+
+    # -- ends ------------------------------------------------------------------------------------------
+
+    def _not_begun(self, error: OtaError) -> BodyEnd:
+        """The body never ran: the engine, a port or the user was against it."""
+        interrupt = self._context.interrupts.since(self._epoch)
+        if interrupt is not None:
+            return BodyEnd(exit_code=interrupt.exit_code, interrupt=interrupt, was_started=False)
+        return BodyEnd(
+            exit_code=1, failure=container_failure(self._step, error), was_started=False, output=self._output
+        )
+
+    def _judged(self, prepared: Prepared, attendant: "_Attendant", end: BodyEnd) -> BodyEnd:
+        if not attendant.has_begun:
+            return replace(end, was_started=False)
+        state = self._observed(prepared, attendant, end)
+        if attendant.service is None:
+            if _is_oom_killed(prepared, state, attendant, end):
+                self._note(f"container was OOM-killed{self._limit()}", is_warning=True)
+            return end
+        record = terminated(
+            ServiceEvidence(
+                step=self._step.id,
+                container=prepared.name,
+                is_persistent=prepared.lifecycle == "persistent",
+                was_ready=attendant.service.was_ready,
+                end=end,
+                state=state,
+                is_oom_killed=_is_oom_killed(prepared, state, attendant, end),
+            )
+        )
+        if record is None or end.failure is not None:
+            return end
+        self._context.stream.emit(record)
+        self._note(record.text)
+        if record.cause == "interrupted":
+            return end
+        return replace(end, interrupt=None, failure=self._stopped(record))
+
+    def _observed(self, prepared: Prepared, attendant: "_Attendant", end: BodyEnd) -> Termination | None:
+        """The state of the container, read before it is removed; None when nobody needs it or can say."""
+        is_persistent = prepared.lifecycle == "persistent"
+        if end.is_success and attendant.service is None:
+            return None
+        if is_persistent and end.exit_code != _KILLED:
+            return None
+        try:
+            state = observe_end(replace(prepared.engine, should_stop=never), prepared.name)
+        except HostError as error:
+            self._note(f"how {prepared.name} ended is not known: {error.findings[0].why}", is_warning=True)
+            return None
+        if state.is_running is None and end.interrupt is None:
+            self._note(f"container {prepared.name} was removed while the task ran", is_warning=True)
+        return state
+
+    def _stopped(self, record: ServiceTerminated) -> Failure:
+        task = self._step.task.name
+        code = "" if record.exit_code is None else f" with exit code {record.exit_code}"
+        why = {
+            "oom_killed": f"the kernel ended it for want of memory{self._limit()}",
+            "exited": "a service must keep running; ending means stopped",
+            "exited_non_zero": f"it ended by itself{code}",
+            "unknown": "its container is gone, or its engine cannot say",
+        }.get(record.cause, "")
+        title = "Service stopped" if record.after_readiness else "Service failed to start"
+        return Failure(
+            origin="service_stopped",
+            title=title,
+            task=task,
+            detail=record.text,
+            context=self._step.task.context.name or "",
+            why=(why,),
+            next=(self._after_stop(record),),
+            show_output=True,
+        )
+
+    def _after_stop(self, record: ServiceTerminated) -> str:
+        again = self._context.plan.again
+        limit = self._step.task.context.container
+        if record.cause == "oom_killed" and limit is not None and limit.memory_bytes is not None:
+            more = f"{max(1, 2 * limit.memory_bytes // _GIB)}GiB"
+            return f"rerun with `{_with_flag(self._context, self._step, f'--memory {more}')}`"
+        return f"fix what the output says, then `{again}`"
+
+    def _limit(self) -> str:
+        from ota.contract.grammar import format_memory
+
+        container = self._step.task.context.container
+        if container is None or container.memory_bytes is None:
+            return ""
+        return f" (its limit is {format_memory(container.memory_bytes)})"
+
+    # -- telling ---------------------------------------------------------------------------------------
+
+    def _tell_prepared(self, prepared: Prepared) -> None:
+        *before, last = prepared.notes or ("",)
+        self._context.stream.emit(
+            ContainerEntered(
+                step=self._step.id,
+                engine=prepared.engine.name,
+                container=prepared.name,
+                lifecycle=prepared.lifecycle,
+                action=prepared.was,
+                reason=last.partition("(")[2].rpartition(")")[0] if prepared.was != "created" else "",
+                networks=prepared.networks,
+                isolated_paths=prepared.isolated,
+            )
+        )
+        if prepared.lifecycle == "ephemeral":
+            self._note("fresh container")
+        for text in (*before, last, prepared.user.note):
+            if text:
+                self._note(text)
+        for text in prepared.warnings:
+            self._note(text, is_warning=True)
+
+    def _tell_begun(self, pid: int) -> None:
+        self._context.stream.emit(
+            BodyStarted(
+                step=self._step.id,
+                pid=pid,
+                env=self._environment.shown,
+                is_service=self._step.task.runtime is not None,
+            )
+        )
+
+    def _tell_progress(self, text: str) -> None:
+        self._context.stream.emit(Waiting(step=self._step.id, text=text))
+
+    def _note(self, text: str, *, is_warning: bool = False) -> None:
+        text = self._context.masker.mask(text)
+        self._context.stream.emit(StepNote(step=self._step.id, text=text, is_warning=is_warning))
+
+
+class _Attendant:
+    """Begins when the body's shell does: what comes before is the engine's."""
+
+    def __init__(
+        self, service: ServiceAttendant | None, mark: StartMark, on_begun: Callable[[int], None]
+    ) -> None:
+        self.service = service
+        self.has_begun = False
+        self._mark = mark
+        self._on_begun = on_begun
+        self._workload: Workload | None = None
+
+    def filter(self, stream: Stream, data: bytes) -> bytes:
+        """What of the client's output is the body's."""
+        passed = self._mark.filter(stream, data)
+        self._look()
+        return passed
+
+    def finish(self) -> bytes:
+        """What was held back, because it might have become a mark."""
+        return self._mark.finish()
+
+    @property
+    def said(self) -> str:
+        """What the engine said before the body began."""
+        return self._mark.said
+
+    @property
+    def saw_oom_kill(self) -> bool:
+        """Whether the body's shell saw the kernel kill something for want of memory."""
+        return self._mark.saw_oom_kill
+
+    def _look(self) -> None:
+        if self.has_begun or not self._mark.is_started or self._workload is None:
+            return
+        self.has_begun = True
+        self._on_begun(self._workload.leader.pid)
+        if self.service is not None:
+            self.service.started(self._workload)
+
+    def started(self, workload: Workload) -> None:
+        self._workload = workload
+        self._look()
+
+    def turn(self) -> float | None:
+        if self.service is None:
+            return None
+        return self.service.turn() if self.has_begun else _UNSTARTED_TURN_S
+
+    def interrupted(self) -> None:
+        if self.service is not None and self.has_begun:
+            self.service.interrupted()
+
+    def ended(self, end: WorkloadEnd) -> Failure | None:
+        return (self.service or NoAttendant()).ended(end) if self.has_begun else None
+
+
+def _is_oom_killed(
+    prepared: Prepared, state: Termination | None, attendant: _Attendant, end: BodyEnd
+) -> bool:
+    """The engine's word, or the body's own shell; in a container that stays the engine's may be old."""
+    if attendant.saw_oom_kill:
+        return True
+    if state is None or not state.oom_killed:
+        return False
+    return prepared.lifecycle == "ephemeral" or end.exit_code == _KILLED
+
+
+def container_failure(step: StepPlan, error: OtaError) -> Failure:
+    """Why a body could not begin, in the words of who knows engines and ports."""
+    finding = error.findings[0]
+    is_port = finding.code in ("OTA_HOST_PUBLICATION_CONFLICT", "OTA_HOST_PORT_RESERVATION_FAILED")
+    origin: FailureOrigin = "host_publication" if is_port else "container"
+    return Failure(
+        origin=origin,
+        title=finding.title or "Container could not be started",
+        task=step.task.name,
+        detail=finding.summary,
+        field=finding.place.field if finding.place is not None else "",
+        context=step.task.context.name or "",
+        why=tuple(dict.fromkeys(each.why for each in error.findings if each.why)),
+        next=tuple(dict.fromkeys(each.next for each in error.findings if each.next)),
+        findings=error.findings,
+    )
+
+
+# --- what is asked for -----------------------------------------------------------------------------
+
+
+def _work(context: RunContext, step: StepPlan, body: ShellBody | ArgvBody) -> Work:
+    task = step.task
+    field = ("tasks", task.name, "runtime", "listeners")
+    return Work(
+        root=context.root,
+        run_id=context.run_id,
+        step=step.id,
+        task=task.name,
+        context=task.context,
+        body=shell_text(body),
+        listeners=task.runtime.listeners if task.runtime is not None else (),
+        shared_listeners=task.context.shared_listeners,
+        place=lambda listener: context.loaded.place((*field, listener, "project", "host", "port")),
+        host_port_command=lambda port: (
+            _with_flag(context, step, f"--host-port {port}") if step.relation == "requested" else ""
+        ),
+    )
+
+
+def shell_text(body: ShellBody | ArgvBody) -> str:
+    """What the container's shell is given; argv words arrive quoted."""
+    if isinstance(body, ShellBody):
+        return body.text
+    words = " ".join(posix_quoted(word) for word in (body.exe, *body.args))
+    if not body.cwd:
+        return words
+    return f"cd {posix_quoted(f'{CONTAINER_WORKSPACE}/{body.cwd}')} && {words}"
+
+
+def _with_flag(context: RunContext, step: StepPlan, flag: str) -> str:
+    """The command of this run with one more flag, before the inputs begin."""
+    opening = f"ota run {step.task.name}"
+    again = context.plan.again
+    if step.relation != "requested" or not again.startswith(opening):
+        return f"{opening} {flag}"
+    return f"{opening} {flag}{again[len(opening) :]}"
+
+
+def _host_ports(ports: tuple[PublishedPort, ...]) -> dict[str, int]:
+    return {each.listener: each.host_port for each in ports if each.host_port is not None}
