@@ -121,7 +121,7 @@ tasks:
 
 def test_a_command_whose_program_is_missing_is_refused_before_it_starts(repo):
     result = repo.run("run", "missing")
-    assert result.code == 1
+    assert result.code == 127
     assert "Missing tool: no-such-program-here" in result.err
 
 

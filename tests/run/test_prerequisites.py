@@ -146,3 +146,24 @@ def test_a_required_check_that_only_warns_stops_nothing(project):
     result = repo.run("run", "t")
     assert result.code == 0
     assert "File check failed: built" in result.err
+
+
+PROGRAM = HEAD + (
+    "tasks:\n"
+    "  shell: {run: no-such-program}\n"
+    "  argv: {command: {exe: no-such-program}}\n"
+    "  path: {command: {exe: ./no-such-program}}\n"
+    "  after: {run: 'true', depends_on: [argv]}\n"
+    "  more: {command: {exe: no-such-program}, requirements: {tools: {no-other-program: '*'}}}\n"
+)
+
+
+@pytest.mark.parametrize("task", ["shell", "argv", "path", "after"])
+def test_a_body_whose_program_is_not_there_ends_as_a_shell_has_it(project, task):
+    assert project({"ota.yaml": PROGRAM}).run("run", task).code == 127
+
+
+def test_other_missing_requirements_are_a_failure_of_ota(project):
+    result = project({"ota.yaml": PROGRAM}).run("run", "more")
+    assert result.code == 1
+    assert "task `more` needs no-other-program, no-such-program" in result.err

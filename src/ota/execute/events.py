@@ -93,6 +93,8 @@ class Failure(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     show_output: bool = False
     """Whether the last output of the step belongs into the failure block."""
+    exit_code: int = 1
+    """Of a step that never began."""
 
 
 # --- the stream ----------------------------------------------------------------------------------

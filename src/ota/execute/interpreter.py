@@ -189,7 +189,8 @@ class Interpreter:
         with self._step(step) as finish:
             self._note(step, failure.detail)
             finish("FAILED", None, was_attempted=False)
-        return self._bad(StepResult(step=step.id, status="FAILED", exit_code=1, failure=failure))
+        result = StepResult(step=step.id, status="FAILED", exit_code=failure.exit_code, failure=failure)
+        return self._bad(result)
 
     def _blocked(self, step: StepPlan, cause: StepResult) -> StepResult:
         return StepResult(
@@ -409,7 +410,10 @@ def _could_not_begin(step: StepPlan, error: OtaError) -> Failure:
 
 def _missing(step: StepPlan, event: RequirementsProbed, findings: tuple[Finding, ...]) -> Failure:
     needed = f"task `{step.task.name}` needs {', '.join(event.missing)}"
-    return _unfulfilled(step, "Missing requirements", needed, findings)
+    failure = _unfulfilled(step, "Missing requirements", needed, findings)
+    program = next((each.text for each in step.task.requirements if each.is_program), None)
+    # as a shell has it: the program of the body is not there, and nothing else is wrong
+    return replace(failure, exit_code=127) if event.missing == (program,) else failure
 
 
 def _unmet(step: StepPlan, findings: tuple[Finding, ...]) -> Failure:

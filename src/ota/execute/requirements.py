@@ -66,7 +66,7 @@ def _ask_programs(context: RunContext, step: StepPlan, findings: list[Finding], 
             return
         if requirement.required:
             findings.append(finding)
-            missing.append(f"{requirement.name} {requirement.version}")
+            missing.append(requirement.text)
         else:
             context.stream.emit(StepNote(step=step.id, text=finding.summary, is_warning=True))
 

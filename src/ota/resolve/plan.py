@@ -229,6 +229,16 @@ class RequirementPlan(Struct, frozen=True, kw_only=True):
         """A part of a toolchain that only its provider knows: its name is no program to look for."""
         return self.field[:1] == ("toolchains",) and self.field[-1] == "components"
 
+    @property
+    def is_program(self) -> bool:
+        """The program of the body itself, which nobody had to declare."""
+        return self.field[-1:] == ("exe",)
+
+    @property
+    def text(self) -> str:
+        """`node >=20`; without a version where any will do."""
+        return self.name if self.version == "*" else f"{self.name} {self.version}"
+
 
 class InputPlan(Struct, frozen=True, kw_only=True):
     """A resolved input: exported as `OTA_INPUT_<NAME>`."""
