@@ -43,18 +43,20 @@ class TaskGraph:
 
     def edges(self, name: str, plane: Plane | None = None) -> Iterator[Edge]:
         """What a task runs on a plane, in the order of the contract; without a plane, on any of them."""
+        for kind, names in self._named(name, plane):
+            for other in names:
+                if other in self.tasks:
+                    yield Edge(kind=kind, task=other)
+
+    def _named(self, name: str, plane: Plane | None) -> Iterator[tuple[EdgeKind, tuple[str, ...]]]:
+        """The lists in which a task names others, whether these exist or not."""
         task = self.tasks[name]
-        for dependency in dependencies_of(task, plane):
-            if dependency in self.tasks:
-                yield Edge(kind="depends_on", task=dependency)
+        yield "depends_on", dependencies_of(task, plane)
         if task.aggregate is not None:
-            for member in task.aggregate.tasks:
-                if member in self.tasks:
-                    yield Edge(kind="aggregate", task=member)
-        for hook in HOOKS:
-            for hooked in getattr(task, hook):
-                if hooked in self.tasks:
-                    yield Edge(kind=hook, task=hooked)
+            yield "aggregate", task.aggregate.tasks
+        yield "after_success", task.after_success
+        yield "after_failure", task.after_failure
+        yield "after_always", task.after_always
 
     def activations(self, name: str) -> Iterator[Edge]:
         """Producers of the same contract that a task's targets may start."""
@@ -67,7 +69,8 @@ class TaskGraph:
 
     def successors(self, name: str, plane: Plane | None = None, *, activated: bool = False) -> list[str]:
         """Names of what a task runs, once each, in order."""
-        found = [edge.task for edge in self.edges(name, plane)]
+        # without a record per edge: rules ask this of every task of the largest contracts
+        found = [other for _, names in self._named(name, plane) for other in names if other in self.tasks]
         if activated:
             found += [edge.task for edge in self.activations(name)]
         return list(dict.fromkeys(found))
@@ -157,13 +160,31 @@ def find_cycles(edges: Mapping[N, Iterable[N]]) -> list[tuple[N, ...]]:
     telling all of them would be exponential.
     """
     order = {node: index for index, node in enumerate(edges)}
-    targets = {node: [target for target in found if target in order] for node, found in edges.items()}
+    targets = _without_ends(
+        {node: [each for each in found if each in order] for node, found in edges.items()}
+    )
     cycles: list[tuple[N, ...]] = []
     for component in _components(targets):
         first = min(component, key=order.__getitem__)
         if len(component) > 1 or first in targets[first]:
             cycles.append(_shortest_cycle(first, frozenset(component), targets))
     return sorted(cycles, key=lambda cycle: order[cycle[0]])
+
+
+def _without_ends(targets: dict[N, list[N]]) -> dict[N, list[N]]:
+    """The nodes from which the walk never has to end: of a sound contract none, at a third of the cost."""
+    comes_from: dict[N, list[N]] = {}
+    for node, found in targets.items():
+        for target in found:
+            comes_from.setdefault(target, []).append(node)
+    left = {node: len(found) for node, found in targets.items()}
+    ends = [node for node, count in left.items() if not count]
+    for end in ends:  # the list grows while it is walked
+        for before in comes_from.get(end, ()):
+            left[before] -= 1
+            if not left[before]:
+                ends.append(before)
+    return {node: [each for each in targets[node] if left[each]] for node, count in left.items() if count}
 
 
 def _shortest_cycle(first: N, component: frozenset[N], targets: Mapping[N, Sequence[N]]) -> tuple[N, ...]:

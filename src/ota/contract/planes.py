@@ -206,8 +206,11 @@ def stated_bodies(record: Struct, keys: tuple[str, ...]) -> tuple[str, ...]:
 
 def has_base_body(task: Task) -> bool:
     """Whether the task has a body of its own or through an OS variant."""
-    return bool(stated_bodies(task, BODY_KEYS)) or any(
-        stated_bodies(variant, VARIANT_BODY_KEYS) for variant in task.variants
+    # `run` first: it is what most tasks have, and this is asked of every task of the largest contracts
+    return (
+        task.run is not None
+        or bool(stated_bodies(task, BODY_KEYS))
+        or any(stated_bodies(variant, VARIANT_BODY_KEYS) for variant in task.variants)
     )
 
 

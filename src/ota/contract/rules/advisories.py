@@ -51,12 +51,16 @@ class _Boundary(Struct, frozen=True):
 def crossed_boundary(subject: Subject) -> Iterator[Violation]:
     """W01, on the task's default plane. Native actions prepare files for any plane."""
     tasks = subject.contract.tasks
-    own: dict[tuple[str, Plane], _Boundary] = {}
+    own: dict[tuple[str | None, ...], _Boundary] = {}
 
     def boundary(name: str, plane: Plane) -> _Boundary:
-        found = own.get((name, plane))
+        task = tasks[name]
+        # most tasks say nothing else of where they run: one answer for all that say the same
+        is_plain = task.execution is None and task.runtime is None
+        key = (plane, task.context, task.lifecycle, None if is_plain else name)
+        found = own.get(key)
         if found is None:
-            found = own[name, plane] = _boundary(subject, tasks[name], plane)
+            found = own[key] = _boundary(subject, task, plane)
         return found
 
     for name, task, path in subject.tasks():

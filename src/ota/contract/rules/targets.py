@@ -60,7 +60,8 @@ def local_producers(subject: Subject) -> Iterator[tuple[Declared, FieldPath, Tar
 def empty_target_name(subject: Subject) -> Iterator[Violation]:
     """V390."""
     for _, task, path in subject.tasks():
-        yield from empty_keys("V390", (*path, "targets"), owner_of(path)[0], task.targets)
+        if task.targets:
+            yield from empty_keys("V390", (*path, "targets"), owner_of(path)[0], task.targets)
 
 
 def one_kind(subject: Subject) -> Iterator[Violation]:

@@ -192,8 +192,9 @@ def unsupported_condition(subject: Subject) -> Iterator[Violation]:
 def empty_env_key(subject: Subject) -> Iterator[Violation]:
     """V286."""
     for path, env, bindings, _ in _env_levels(subject):
-        yield from empty_keys("V286", (*path, "env"), owner_of(path)[0], env)
-        yield from empty_keys("V286", (*path, "env_bindings"), owner_of(path)[0], bindings)
+        for key, names in (("env", env), ("env_bindings", bindings)):
+            if names:
+                yield from empty_keys("V286", (*path, key), owner_of(path)[0], names)
 
 
 def env_file_path(subject: Subject) -> Iterator[Violation]:
@@ -283,13 +284,16 @@ def combined_aggregate(subject: Subject) -> Iterator[Violation]:
 
 def aggregate_as_dependency(subject: Subject) -> Iterator[Violation]:
     """V296."""
+    aggregates = {name for name, task, _ in subject.tasks() if task.aggregate is not None}
+    if not aggregates:
+        return
     for name, task, path in subject.tasks():
         lists = [((*path, key), getattr(task, key)) for key in ("depends_on", *HOOKS)]
         for plane, branch in sorted((task.execution.modes if task.execution is not None else {}).items()):
             lists.append(((*path, "execution", "modes", plane, "depends_on"), branch.depends_on or ()))
         for place, names in lists:
             for index, other in enumerate(names):
-                if other != name and _is_aggregate(subject, other):
+                if other != name and other in aggregates:
                     yield broken(
                         "V296",
                         (*place, index),

@@ -24,7 +24,7 @@ def _variants(subject: Subject) -> Iterator[tuple[FieldPath, Variant]]:
 
 def variant_system(subject: Subject) -> Iterator[Violation]:
     """V282."""
-    for path, variant in _variants(subject):
+    for path, variant in subject.collected(_variants):
         if variant.when.os is None:
             yield broken(
                 "V282",
@@ -56,7 +56,7 @@ def duplicate_variant(subject: Subject) -> Iterator[Violation]:
 
 def invalid_variant(subject: Subject) -> Iterator[Violation]:
     """V284."""
-    for path, variant in _variants(subject):
+    for path, variant in subject.collected(_variants):
         bodies = stated_bodies(variant, VARIANT_BODY_KEYS)
         if len(bodies) > 1:
             yield broken(
@@ -78,13 +78,15 @@ def invalid_variant(subject: Subject) -> Iterator[Violation]:
 
 def empty_variant_shell(subject: Subject) -> Iterator[Violation]:
     """V285."""
-    for path, variant in _variants(subject):
+    for path, variant in subject.collected(_variants):
         yield from empty_text("V285", (*path, "run"), variant.run)
         yield from empty_text("V285", (*path, "script"), variant.script)
 
 
 def _inputs(subject: Subject) -> Iterator[tuple[FieldPath, str, Input]]:
     for _, task, path in subject.tasks():
+        if not task.inputs and not task.variants:
+            continue
         levels = [((*path, "inputs"), task.inputs)]
         levels += [((*path, "variants", i, "inputs"), each.inputs) for i, each in enumerate(task.variants)]
         for place, inputs in levels:
@@ -94,7 +96,7 @@ def _inputs(subject: Subject) -> Iterator[tuple[FieldPath, str, Input]]:
 
 def input_name(subject: Subject) -> Iterator[Violation]:
     """V288."""
-    for path, name, _ in _inputs(subject):
+    for path, name, _ in subject.collected(_inputs):
         reason = check_input_name(name)
         if reason is not None:
             yield broken(
@@ -108,20 +110,20 @@ def input_name(subject: Subject) -> Iterator[Violation]:
 
 def empty_default(subject: Subject) -> Iterator[Violation]:
     """V289."""
-    for path, _, declared in _inputs(subject):
+    for path, _, declared in subject.collected(_inputs):
         yield from empty_text("V289", (*path, "default"), declared.default)
 
 
 def empty_allowed(subject: Subject) -> Iterator[Violation]:
     """V290."""
-    for path, _, declared in _inputs(subject):
+    for path, _, declared in subject.collected(_inputs):
         for index, value in enumerate(declared.allowed or ()):
             yield from empty_text("V290", (*path, "allowed", index), value)
 
 
 def default_not_allowed(subject: Subject) -> Iterator[Violation]:
     """V291. An empty default is V289."""
-    for path, _, declared in _inputs(subject):
+    for path, _, declared in subject.collected(_inputs):
         default, allowed = declared.default, declared.allowed
         if default is None or not allowed or is_empty(default) or default in allowed:
             continue
