@@ -80,7 +80,7 @@ class FakeEngine:
 
     def misbehave(self, **how: Any) -> None:
         """`down=text`, `stuck=[name]` (cannot be removed), `vanish=[handle]` (gone after the next list),
-        `down_on=verb` (as `down`, from the first such call)."""
+        `inspect=text` (what inspecting prints), `down_on=verb` (as `down`, from the first such call)."""
         (self.home / "how.json").write_text(json.dumps(how))
 
     def names(self, kind: str) -> list[str]:
@@ -115,6 +115,9 @@ def main(home: str, args: list[str]) -> int:
             print(path.name)
         for handle in how.get("vanish", ()):
             (folder / kind / handle).unlink(missing_ok=True)
+        return 0
+    if verb == "inspect" and "inspect" in how:
+        print(how["inspect"])
         return 0
     if verb == "inspect":
         return _inspect(folder / kind, handles)

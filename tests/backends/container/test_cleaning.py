@@ -20,6 +20,7 @@ from ota.backends.container.identity import (
     volume_labels,
 )
 from ota.backends.container.inventory import observe_inventory
+from ota.backends.container.leases import Leases
 from ota.backends.container.stale import clean_stale
 from ota.errors import HostError
 from ota.system.clock import FakeClock
@@ -241,13 +242,18 @@ def test_an_engine_that_dies_while_removing_is_told(docker: FakeEngine, repo: Re
     assert cleaned.kept_engines == ("docker",)
 
 
-def test_an_answer_that_is_no_json_removes_nothing(docker: FakeEngine, repo: Repository) -> None:
-    handle = docker.container("ota-a", repo.persistent)
-    (docker.home / "container" / handle).write_text("{cut")
-    with pytest.raises(HostError) as caught:
-        observe_inventory(engine_of("docker", {"PATH": str(docker.bin)}))  # type: ignore[arg-type]
-    assert caught.value.findings[0].code == "OTA_CONTAINER_ENGINE_REFUSED"
-    assert failure_codes(repo.clean(docker)) == ["OTA_CLEAN_ENGINE_UNAVAILABLE"]
+@pytest.mark.parametrize(
+    "said", ["{cut", "[1]", '[{"Id": null}]', "", '[{"Id": "x", "Config": []}]', "[" * 5000]
+)
+def test_an_answer_that_cannot_be_understood_removes_nothing(
+    docker: FakeEngine, repo: Repository, said: str
+) -> None:
+    docker.container("ota-a", repo.persistent)
+    docker.misbehave(inspect=said)
+    cleaned = repo.clean(docker)
+    assert failure_codes(cleaned) == ["OTA_CLEAN_ENGINE_UNAVAILABLE"]
+    assert cleaned.kept_engines == ("docker",)
+    assert docker.names("container") == ["ota-a"]
 
 
 def test_a_token_that_cannot_be_read_stops_before_any_engine(docker: FakeEngine, repo: Repository) -> None:
@@ -297,6 +303,19 @@ def test_a_container_of_a_living_owner_blocks_and_nothing_is_removed(
     assert failure_codes(cleaned) == ["OTA_CLEAN_ACTIVE_EXECUTION"]
     assert cleaned.failures[0].name == "ota-ephemeral-a"
     assert docker.names("container") == ["ota-a", "ota-ephemeral-a"]
+
+
+def test_a_persistent_container_with_a_run_inside_blocks(docker: FakeEngine, repo: Repository) -> None:
+    docker.container("ota-a", repo.persistent)
+    docker.container("ota-b", repo.persistent)
+    inside = Leases(repo.root).enter("ota-b")
+    assert inside is not None
+    cleaned = repo.clean(docker)
+    assert failure_codes(cleaned) == ["OTA_CLEAN_ACTIVE_EXECUTION"]
+    assert cleaned.failures[0].name == "ota-b"
+    assert docker.names("container") == ["ota-a", "ota-b"]
+    inside.release()
+    assert repo.clean(docker).counts.removed == 2
 
 
 def test_another_repository_is_not_even_seen(docker: FakeEngine, repo: Repository, tmp_path: Path) -> None:

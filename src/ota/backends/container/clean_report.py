@@ -110,10 +110,10 @@ def run_conflict(run: RunStep) -> CleanFailure:
     return _conflict("", None, f"a run of this repository is still going on: {what}", run.ota.pid)
 
 
-def container_conflict(engine: str, name: str, owner_pid: int) -> CleanFailure:
-    """A container whose owner lives, of a run that has no journal here."""
-    why = f"container {name} in {engine} belongs to process {owner_pid}, which is still running"
-    return _conflict(engine, name, why, owner_pid)
+def container_conflict(engine: str, name: str, owner_pid: int = 0) -> CleanFailure:
+    """A container that a run is in, or whose owner lives without a journal here."""
+    whose = f"belongs to process {owner_pid}, which is still running" if owner_pid else "has a run inside"
+    return _conflict(engine, name, f"container {name} in {engine} {whose}", owner_pid)
 
 
 def _conflict(engine: str, name: str | None, why: str, pid: int) -> CleanFailure:

@@ -8,8 +8,10 @@ Source: runtime specification 21.1; commands specification 13.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from ota.backends.container.claims import Claimant, Claims, Whereabouts, judge
 from ota.backends.container.clean_report import (
@@ -30,6 +32,7 @@ from ota.backends.container.engine import Engine, engine_of
 from ota.backends.container.expected import ExpectedState
 from ota.backends.container.identity import LABEL_OWNER_PID
 from ota.backends.container.inventory import Inventory, Kind, observe_inventory
+from ota.backends.container.leases import Leases
 from ota.backends.container.ownership import (
     engines_path,
     forget_engines,
@@ -41,6 +44,7 @@ from ota.backends.container.removal import remove
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.journal import RunStep, journal_path, read_journal
+from ota.system.locks import SharedUse
 from ota.system.process_table import carries_marker
 from ota.system.reconcile import living_runs
 
@@ -59,12 +63,13 @@ def clean_repository(
     if blocking is not None:
         return Cleaned(failures=(run_conflict(blocking),), kept_engines=read_engines(root))
     survey = _Survey(root, expected, environ, clock)
-    conflict = next(survey.conflicts(), None)
-    if conflict is not None:
-        return Cleaned(failures=(conflict,), queried=survey.answered, kept_engines=read_engines(root))
-    removals = [_Removals(engine, inventory, claims) for engine, inventory, claims in survey.judged]
-    for each in removals:
-        each.carry_out()
+    with _Alone(root, survey.judged, clock) as alone:
+        conflict = next(survey.conflicts(), alone.conflict)
+        if conflict is not None:
+            return Cleaned(failures=(conflict,), queried=survey.answered, kept_engines=read_engines(root))
+        removals = [_Removals(engine, inventory, claims) for engine, inventory, claims in survey.judged]
+        for each in removals:
+            each.carry_out()
     forget_engines(root, (each.engine.name for each in removals if each.is_done), clock)
     return Cleaned(
         counts=total(each.counts for each in removals),
@@ -73,6 +78,34 @@ def clean_repository(
         failures=(*survey.failures(), *(failure for each in removals for failure in each.failures)),
         kept_engines=read_engines(root),
     )
+
+
+class _Alone:
+    """The right to take persistent containers away: a run that starts now waits, instead of entering one."""
+
+    def __init__(self, root: Path, judged: Sequence[tuple[Engine, Inventory, Claims]], clock: Clock) -> None:
+        self._leases = Leases(root, clock)
+        self._judged = judged
+        self._held: list[SharedUse] = []
+        self.conflict: CleanFailure | None = None
+
+    def __enter__(self) -> Self:
+        for engine, _, claims in self._judged:
+            for found in claims.containers_that_are("current", "drifted"):
+                self._take(engine.name, found.name)
+        return self
+
+    def _take(self, engine: str, name: str) -> None:
+        with suppress(HostError):  # where no lock can be made, no run could have made one
+            lease = self._leases.try_alone(name)
+            if lease is None:
+                self.conflict = self.conflict or container_conflict(engine, name)
+            else:
+                self._held.append(lease)
+
+    def __exit__(self, *_: object) -> None:
+        for lease in self._held:
+            lease.release()
 
 
 def _is_in_the_way(root: Path, run: RunStep) -> bool:
@@ -144,7 +177,9 @@ class _Survey:
         """Containers of runs that go on without a journal here, such as those of a moved checkout."""
         for engine, _, claims in self.judged:
             for found in claims.containers_that_are("live"):
-                yield container_conflict(engine.name, found.name, int(found.labels[LABEL_OWNER_PID]))
+                yield container_conflict(
+                    engine.name, found.name, owner_pid=int(found.labels[LABEL_OWNER_PID])
+                )
 
     def failures(self) -> Iterator[CleanFailure]:
         """Silent engines that matter: recorded ones, and those of a context none of whose engines answers."""

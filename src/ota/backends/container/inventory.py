@@ -6,17 +6,19 @@ lies would hide what is ours, or show what is not. What belongs to whom is decid
 Source: runtime specification 4.2, 21.1; commands specification 13; lessons, "Engine talk".
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from ota.backends.container.engine import Engine, EngineAnswer, ask, refusal, require
+from ota.backends.container.facts import container_facts, unreadable
 from ota.errors import HostError
 from ota.resolve.injection import CONTAINER_WORKSPACE
 
 Kind = Literal["container", "volume", "network"]
+T = TypeVar("T")
 
 # One inspect answer stays far below what a call may say: a container is about 8 KB of JSON.
 INSPECT_BATCH: Mapping[Kind, int] = {"container": 100, "volume": 400, "network": 200}
@@ -84,10 +86,10 @@ def observe_inventory(engine: Engine) -> Inventory:
     return Inventory(
         containers=observe_containers(engine),
         volumes=tuple(
-            FoundVolume(name=name, labels=labels) for name, labels in _named(_observe(engine, "volume"))
+            FoundVolume(name=name, labels=labels) for name, labels in _observe(engine, "volume", _named)
         ),
         networks=tuple(
-            FoundNetwork(name=name, labels=labels) for name, labels in _named(_observe(engine, "network"))
+            FoundNetwork(name=name, labels=labels) for name, labels in _observe(engine, "network", _named)
         ),
     )
 
@@ -98,7 +100,7 @@ def observe_containers(engine: Engine) -> tuple[FoundContainer, ...]:
     Raises:
         HostError: it does not answer, or will not say.
     """
-    return tuple(_container(raw) for raw in _observe(engine, "container") if _text(raw, "Id"))
+    return tuple(_observe(engine, "container", _container))
 
 
 def listed(engine: Engine, kind: Kind) -> tuple[str, ...]:
@@ -111,26 +113,32 @@ def listed(engine: Engine, kind: Kind) -> tuple[str, ...]:
     return tuple(dict.fromkeys(answer.stdout.split()))
 
 
-def _observe(engine: Engine, kind: Kind) -> list[Mapping[str, Any]]:
-    """Inspect all there is. What goes away between the list and the look is gone, not an error."""
+def _observe(engine: Engine, kind: Kind, read: Callable[[Mapping[str, Any]], T]) -> list[T]:
+    """Inspect all there is. What goes away between the list and the look is gone, not an error.
+
+    Whatever the engine's exit code says: what is listed and never shown is a refusal, or it would pass for
+    nothing.
+    """
     handles = listed(engine, kind)
     for look in range(1, _LOOKS + 1):
-        found: list[Mapping[str, Any]] = []
-        refused: EngineAnswer | None = None
+        found: dict[str, T] = {}
+        short: EngineAnswer | None = None
         for batch in batches(handles, INSPECT_BATCH[kind]):
             answer = ask(engine, kind, "inspect", *batch)
-            found += _objects(answer.stdout)
-            refused = refused if answer.is_ok else answer
-        if refused is None:
-            return found
-        now = set(listed(engine, kind))
-        seen = {handle for raw in found for handle in _handles(raw)}
-        handles = tuple(handle for handle in handles if handle in now)
-        if seen.issuperset(handles):
-            return [raw for raw in found if now.intersection(_handles(raw))]
+            shown = _read(engine, answer, batch, read)
+            found |= shown
+            short = short if len(shown) == len(batch) else answer
+        if short is None:
+            break
+        there = set(listed(engine, kind))
+        handles = tuple(handle for handle in handles if handle in there)
+        if found.keys() >= set(handles):
+            break
         if look == _LOOKS:
-            raise HostError(refusal(engine, refused, f"inspect its {kind}s"))
-    return []
+            raise HostError(
+                unreadable(engine, short) if short.is_ok else refusal(engine, short, f"inspect its {kind}s")
+            )
+    return [found[handle] for handle in handles]
 
 
 def batches(handles: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -142,64 +150,45 @@ def batches(handles: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 # --- reading what engines say ------------------------------------------------------------------------
 
 
-def _objects(text: str) -> list[Mapping[str, Any]]:
-    """The objects of a JSON array; cut or foreign output holds none."""
+def _read(
+    engine: Engine, answer: EngineAnswer, batch: Sequence[str], read: Callable[[Mapping[str, Any]], T]
+) -> dict[str, T]:
+    """What was found, by the handle it was asked for; of a call that was refused, what it said before.
+
+    Raises:
+        HostError: the call went well and its answer cannot be understood.
+    """
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
-        return []
-    values = value if isinstance(value, list) else [value]
-    return [each for each in values if isinstance(each, dict)]
-
-
-def _named(objects: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, str]]]:
-    for raw in objects:
-        name = _text(raw, "Name")
-        if name:
-            yield name, _labels(_field(raw, "Labels"))
+        value = msgspec.json.decode(answer.stdout.strip() or "[]")
+        objects = value if isinstance(value, list) else [value]
+        asked = set(batch)
+        return {handle: read(raw) for raw in objects for handle in _handles(raw) if handle in asked}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        if not answer.is_ok:
+            return {}
+        raise HostError(unreadable(engine, answer)) from error
 
 
 def _handles(raw: Mapping[str, Any]) -> tuple[str, ...]:
-    """By what a list may have named this object."""
-    return tuple(text for text in (_text(raw, "Id"), _text(raw, "Name")) if text)
+    """By what a list may have named this object; Podman spells the keys of networks in lower case."""
+    return tuple(str(raw[name]) for name in ("Id", "Name", "name") if raw.get(name))
+
+
+def _named(raw: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    labels = raw.get("Labels", raw.get("labels")) or {}
+    name = raw["Name"] if "Name" in raw else raw["name"]
+    return str(name), {str(key): str(value) for key, value in labels.items()}
 
 
 def _container(raw: Mapping[str, Any]) -> FoundContainer:
-    config = _field(raw, "Config")
-    mounts = _field(raw, "Mounts")
-    mounts = [each for each in mounts if isinstance(each, dict)] if isinstance(mounts, list) else []
-    networks = _field(_field(raw, "NetworkSettings"), "Networks")
+    facts = container_facts(raw)
+    binds = {mount.destination: mount.source for mount in facts.mounts if mount.kind == "bind"}
     return FoundContainer(
-        id=_text(raw, "Id"),
-        name=_text(raw, "Name").removeprefix("/"),
-        labels=_labels(_field(config, "Labels")),
-        status=_text(_field(raw, "State"), "Status").lower(),
-        volumes=tuple(_text(each, "Name") for each in mounts if _text(each, "Type") == "volume"),
-        networks=tuple(str(name) for name in networks) if isinstance(networks, dict) else (),
-        workspace=next(
-            (
-                _text(each, "Source")
-                for each in mounts
-                if _text(each, "Type") == "bind" and _text(each, "Destination") == CONTAINER_WORKSPACE
-            ),
-            None,
-        ),
+        id=facts.id,
+        name=facts.name,
+        labels=facts.labels,
+        status=facts.state,
+        volumes=tuple(mount.name for mount in facts.mounts if mount.kind == "volume"),
+        networks=facts.networks,
+        workspace=binds.get(CONTAINER_WORKSPACE),
     )
-
-
-def _field(raw: Any, name: str) -> Any:
-    """A key in Docker's spelling or in Podman's lower case."""
-    if not isinstance(raw, dict):
-        return None
-    return raw.get(name, raw.get(name.lower()))
-
-
-def _text(raw: Any, name: str) -> str:
-    value = _field(raw, name)
-    return value if isinstance(value, str) else ""
-
-
-def _labels(raw: Any) -> dict[str, str]:
-    if not isinstance(raw, dict):
-        return {}
-    return {key: value for key, value in raw.items() if isinstance(key, str) and isinstance(value, str)}

@@ -25,11 +25,12 @@ def run(arguments: Arguments, session: Session) -> int:
 def _repository(arguments: Arguments, session: Session) -> int:
     from ota.backends.container.cleaning import clean_repository
     from ota.backends.container.expected import expected_state
+    from ota.backends.container.release import release_announced
     from ota.system.host import observe_host
     from ota.system.reconcile import reconcile
 
     loaded = session.load_contract(arguments.path)
-    settled = reconcile(loaded.root)
+    settled = reconcile(loaded.root, release=release_announced)
     cleaned = clean_repository(loaded.root, expected_state(loaded, observe_host()), environ())
     if arguments.is_json:
         from ota.backends.container.clean_document import clean_document
