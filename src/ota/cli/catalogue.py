@@ -49,6 +49,61 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="up",
+        summary="Bring a workflow up: services, setup, run task, and the proof that it is ready",
+        module="ota.cli.commands.up",
+        positionals=(PATH,),
+        flags=(
+            WORKFLOW,
+            *SELECTORS,
+            Flag(
+                name="--detach",
+                help="Leave the run task running once everything is ready",
+                conflicts=("--attach", "--stream"),
+            ),
+            Flag(
+                name="--attach",
+                help="Stay in the foreground with the run task, or with the declared attach task",
+                conflicts=("--detach",),
+            ),
+            Flag(
+                name="--ready-timeout",
+                metavar="DURATION",
+                help="How long the run task may take to be ready: 90s, 5m, 1h",
+            ),
+            _HOST_PORT,
+            Flag(
+                name="--stream",
+                help="Show what services, setup and run task print, as it comes",
+                conflicts=("--json", "--dry-run", "--detach"),
+            ),
+            Flag(name="--receipt", help="Print the full receipt as well", conflicts=("--dry-run",)),
+            Flag(
+                name="--dry-run",
+                help="Show what would happen; start nothing and change nothing",
+                conflicts=("--receipt", "--stream"),
+            ),
+            Flag(
+                name="--json",
+                help="Print one JSON document on standard output",
+                conflicts=("--stream",),
+            ),
+            Flag(name="--agent", help="Refuse unless every task of the path is agent-safe"),
+        ),
+        details=(
+            "Phases: prepare, preconditions, services, setup, run, post-up diagnosis. The run task is ended "
+            "again once everything was proven, unless --detach or --attach says otherwise. Services are "
+            "left running; nothing that was running before is ended.\n"
+            "Exit code: 0 only when ready; the code of the service, setup or run task that failed; 1 else."
+        ),
+        examples=(
+            ("ota up", "the default workflow, proven and ended again"),
+            ("ota up --workflow backend --detach", "one workflow, and its run task keeps running"),
+            ("ota up --attach", "stay with the run task until Ctrl-C"),
+            ("ota up --dry-run --json", "what would happen, for a program"),
+        ),
+    ),
+    Command(
         name="run",
         summary="Run a task with everything it needs",
         module="ota.cli.commands.run",

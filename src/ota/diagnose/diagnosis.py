@@ -54,9 +54,14 @@ def doctor(
     return concluded(scene, asked([*_before_services(scene, lifecycle), *_the_rest(scene, observe_services)]))
 
 
-def preconditions(scene: Scene) -> Diagnosis:
-    """What `ota up` has to know before it starts the first service."""
-    jobs = [*_before_services(scene, None), *readiness_jobs(scene, precondition_items(scene))]
+def preconditions(scene: Scene, *, runs_commands: bool = True) -> Diagnosis:
+    """What `ota up` has to know before it starts the first service.
+
+    Without `runs_commands` checks that are commands are left out: a preview runs nothing of the repository.
+    """
+    items = precondition_items(scene)
+    commands = () if runs_commands else [each.name for each in items.checks if each.run is not None]
+    jobs = [*_before_services(scene, None), *readiness_jobs(scene, without_checks(items, commands))]
     # that a diagnosis from the host does not see other planes is no news about a path that goes there
     found = [each for each in asked(jobs) if not each.code.endswith("_DOCTOR_PARTIAL")]
     return concluded(scene, found)

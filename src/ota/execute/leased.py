@@ -30,6 +30,10 @@ class Watched(Attendant, Protocol):
         """Whether the declared readiness was seen to hold."""
         ...
 
+    def confirm(self) -> None:
+        """Tell what was reached now."""
+        ...
+
 
 class LeasedAttendant:
     """Beside the attendant of the service: tells how it stands, and ends it or lets it go when asked."""
@@ -67,6 +71,7 @@ class LeasedAttendant:
         if self._tail is not None:
             self._tail.read()
         if self._lease.standing == "starting" and self._is_ready():
+            self._inner.confirm()
             self._lease.stands("ready")
         self._fulfil()
         if self._lease.standing == "starting" or self._tail is not None:

@@ -290,6 +290,10 @@ class ServiceAttendant:
             if now - self._last_output_at >= QUIET_S or now - reached_at >= QUIET_LIMIT_S:
                 self._confirm(listener)
 
+    def confirm(self) -> None:
+        """Tell what was reached now, whether the output is quiet or not."""
+        self._confirm_all()
+
     def _confirm_all(self) -> None:
         for listener in list(self._unconfirmed):
             self._confirm(listener)

@@ -368,7 +368,12 @@ def _may_be_cured(halt: Halt) -> bool:
     """Whether a setup task could make these preconditions hold."""
     if halt.failure is None:
         return False
-    return not any(finding.code.startswith(_INCURABLE) for finding in halt.failure.findings)
+    return all(is_curable(finding) for finding in halt.failure.findings)
+
+
+def is_curable(finding: Finding) -> bool:
+    """Whether a setup task could do anything about it."""
+    return not finding.code.startswith(_INCURABLE)
 
 
 def _not_ready(up: UpPlan, errors: tuple[Finding, ...], origin: FailureOrigin) -> Failure:

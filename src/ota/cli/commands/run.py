@@ -72,7 +72,7 @@ def _request(arguments: Arguments, session: Session) -> tuple[Loaded, Request]:
         task=task,
         mode=arguments.value("--mode"),  # type: ignore[arg-type]  # the flag's choices are the planes
         lifecycle=arguments.value("--lifecycle"),  # type: ignore[arg-type]  # likewise
-        host_port=_port(arguments),
+        host_port=port_of(arguments),
         memory_bytes=_memory(arguments),
         workflow=arguments.value("--workflow"),
         inputs=inputs,
@@ -83,7 +83,12 @@ def _request(arguments: Arguments, session: Session) -> tuple[Loaded, Request]:
     )
 
 
-def _port(arguments: Arguments) -> int | None:
+def port_of(arguments: Arguments) -> int | None:
+    """`--host-port`.
+
+    Raises:
+        UsageError: it is no port.
+    """
     text = arguments.value("--host-port")
     if text is None:
         return None

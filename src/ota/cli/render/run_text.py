@@ -30,14 +30,15 @@ _TONES: dict[str, Tone] = {
 
 def failure_block(failure: Failure, facts: RunFacts, plan: Plan, where: str, style: Style) -> list[str]:
     """Title, facts, why, the ladder; the output and `Next:` follow."""
-    requested = plan.requested_step.task.name
+    step = plan.steps.get(plan.requested)
+    requested = step.task.name if step is not None else failure.task
     mark = style.paint("◉ ERROR" if style.is_rich else "ERROR", "error")
     lines = [f"{mark}  {failure.title}"]
     if failure.detail:
         lines.append(failure.detail)
     if failure.field:
         lines.append(f"{style.label('Field')} {failure.field}")
-    if failure.task != requested:
+    if failure.task and failure.task != requested:
         lines += [f"{style.label('Requested')} {requested}", f"{style.label('Failed Step')} {failure.task}"]
     if failure.context:
         lines.append(f"{style.label('Context')} {failure.context}")
@@ -94,9 +95,9 @@ def _without_escapes(line: str) -> str:
     return re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])", "", line)
 
 
-def summary_block(rows: list[Row], style: Style) -> list[str]:
-    """`RUN SUMMARY` and its rows, labels padded to one column."""
-    lines = [style.header("RUN SUMMARY")]
+def summary_block(rows: list[Row], style: Style, title: str = "RUN SUMMARY") -> list[str]:
+    """The title and its rows, labels padded to one column."""
+    lines = [style.header(title)]
     for label, value in rows:
         padded = f"{label + ':':<{_LABEL_WIDTH}} "
         if label == "Status":

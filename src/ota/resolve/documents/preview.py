@@ -114,11 +114,11 @@ _MAY_BE_MADE = ("OTA_ENV_FILE_MISSING", "OTA_ENV_MISSING", "OTA_ENV_SOURCE_MISSI
 def plan_document(plan: Plan) -> Document:
     """What would happen, in order."""
     before = [step for step in plan.steps.values() if step.relation in ("depends_on", "aggregate_member")]
-    services = [(_service_action(each), "setup") for each in plan.services]
-    actions = [*services, *((_action(step), stage_family(step)) for step in plan.steps.values())]
+    services = [(service_action(each), "setup") for each in plan.services]
+    actions = [*services, *((step_action(step), stage_family(step)) for step in plan.steps.values())]
     return compact(
         dependency_chain=[step.id for step in before],
-        dependency_steps=[_dependency(step) for step in before],
+        dependency_steps=[dependency_document(step) for step in before],
         requirement_lines=[line for step in plan.steps.values() for line in requirement_lines(step.task)],
         actions=[action for action, _ in actions],
         staged_actions=[{"action": action, "stage_family": family} for action, family in actions],
@@ -126,11 +126,13 @@ def plan_document(plan: Plan) -> Document:
     )
 
 
-def _service_action(service: ServicePlan) -> str:
+def service_action(service: ServicePlan) -> str:
+    """`start unless ready, and wait for service db`."""
     return f"{'start unless ready, and ' if service.can_start else ''}wait for service {service.name}"
 
 
-def _action(step: StepPlan) -> str:
+def step_action(step: StepPlan) -> str:
+    """`run build in app`."""
     where = f"in {step.task.context.name}" if step.task.context.name else f"on the {_host_word(step)}"
     word = {
         "requested": "run",
@@ -154,7 +156,7 @@ def stage_family(step: StepPlan) -> str:
     return "setup" if step.relation == "depends_on" else "verify"
 
 
-def _dependency(step: StepPlan) -> Document:
+def dependency_document(step: StepPlan) -> Document:
     """`dependencyStep`."""
     body = step.task.body
     return compact(
