@@ -362,7 +362,7 @@ def _fulfillment(facts: RunFacts, step_id: str, step: StepFacts | None) -> Docum
         {
             "backend_unit": probed.unit,
             "backend": probed.plane,
-            "mode": "none",
+            "mode": probed.mode,
             "declared_runtimes": dict(probed.runtimes),
             "declared_tools": dict(probed.tools),
             "missing": list(probed.missing),

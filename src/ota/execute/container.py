@@ -37,7 +37,7 @@ from ota.execute.events import (
     Waiting,
 )
 from ota.execute.output import StepOutput
-from ota.execute.process import BodyEnd, NoAttendant, Stop, run_process
+from ota.execute.process import Attendant, BodyEnd, NoAttendant, Stop, run_process
 from ota.execute.service import ServiceAttendant
 from ota.resolve.endpoints import with_host_ports
 from ota.resolve.injection import CONTAINER_WORKSPACE
@@ -161,7 +161,7 @@ class _ContainerBody:
 
     def _lifecycle(self) -> _Lifecycle:
         context = self._context
-        work = _work(context, self._step, self._body)
+        work = container_work(context, self._step, shell_text(self._body))
         engine = context.engine(work.container.engines)
         # what tidies up is not hurried by the very interrupt that made it necessary
         patient = replace(engine, should_stop=never)
@@ -238,12 +238,20 @@ class _ContainerBody:
 
     def _attendant(self, prepared: Prepared, stop: Stop) -> "_Attendant":
         runtime = self._step.task.runtime
-        inner: ServiceAttendant | None = None
-        if runtime is not None:
-            plane = ContainerPlane(InsideSockets(prepared.engine, prepared.name), stop)
-            resolved = with_host_ports(runtime, _host_ports(prepared.publications))
-            inner = ServiceAttendant(self._context, self._step, resolved, self._output, plane)
-        return _Attendant(inner, StartMark(prepared.start_mark), self._tell_begun)
+        mark = StartMark(prepared.start_mark)
+        if runtime is None:
+            return _Attendant(NoAttendant(), None, mark, self._tell_begun)
+        context = self._context
+        plane = ContainerPlane(InsideSockets(prepared.engine, prepared.name), stop)
+        resolved = with_host_ports(runtime, _host_ports(prepared.publications))
+        service = ServiceAttendant(context, self._step, resolved, self._output, plane)
+        lease = context.leases.get(self._step.id)
+        if lease is None:
+            return _Attendant(service, service, mark, self._tell_begun)
+        from ota.execute.leased import LeasedAttendant  # paid only by what somebody else waits for
+
+        leased = LeasedAttendant(service, lease, resolved, self._output, context.clock, stop)
+        return _Attendant(leased, service, mark, self._tell_begun)
 
     def _environment_for(self, ports: tuple[PublishedPort, ...]) -> BodyEnvironment:
         """Called for every attempt: another host port is another `OTA_PUBLIC_URL`."""
@@ -269,6 +277,8 @@ class _ContainerBody:
         if not attendant.has_begun:
             return replace(end, was_started=False)
         state = self._observed(prepared, attendant, end)
+        if end.was_released:
+            return end
         if attendant.service is None:
             if _is_oom_killed(prepared, state, attendant, end):
                 self._note(f"container was OOM-killed{self._limit()}", is_warning=True)
@@ -348,6 +358,8 @@ class _ContainerBody:
     # -- telling ---------------------------------------------------------------------------------------
 
     def _tell_prepared(self, prepared: Prepared) -> None:
+        # made for the look that came before, it is not reused now, but made
+        prepared = self._context.looked_into.pop(prepared.name, prepared)
         *before, last = prepared.notes or ("",)
         self._context.stream.emit(
             ContainerEntered(
@@ -391,9 +403,14 @@ class _Attendant:
     """Begins when the body's shell does: what comes before is the engine's."""
 
     def __init__(
-        self, service: ServiceAttendant | None, mark: StartMark, on_begun: Callable[[int], None]
+        self,
+        inner: Attendant,
+        service: ServiceAttendant | None,
+        mark: StartMark,
+        on_begun: Callable[[int], None],
     ) -> None:
         self.service = service
+        self._inner = inner
         self.has_begun = False
         self._mark = mark
         self._on_begun = on_begun
@@ -424,8 +441,7 @@ class _Attendant:
             return
         self.has_begun = True
         self._on_begun(self._workload.leader.pid)
-        if self.service is not None:
-            self.service.started(self._workload)
+        self._inner.started(self._workload)
 
     def started(self, workload: Workload) -> None:
         self._workload = workload
@@ -434,14 +450,14 @@ class _Attendant:
     def turn(self) -> float | None:
         if self.service is None:
             return None
-        return self.service.turn() if self.has_begun else _UNSTARTED_TURN_S
+        return self._inner.turn() if self.has_begun else _UNSTARTED_TURN_S
 
     def interrupted(self) -> None:
-        if self.service is not None and self.has_begun:
-            self.service.interrupted()
+        if self.has_begun:
+            self._inner.interrupted()
 
     def ended(self, end: WorkloadEnd) -> Failure | None:
-        return (self.service or NoAttendant()).ended(end) if self.has_begun else None
+        return self._inner.ended(end) if self.has_begun else None
 
 
 def _is_oom_killed(
@@ -476,7 +492,8 @@ def container_failure(step: StepPlan, error: OtaError) -> Failure:
 # --- what is asked for -----------------------------------------------------------------------------
 
 
-def _work(context: RunContext, step: StepPlan, body: ShellBody | ArgvBody) -> Work:
+def container_work(context: RunContext, step: StepPlan, body: str) -> Work:
+    """What a step asks of its container; `body` is the text for the shell there."""
     task = step.task
     field = ("tasks", task.name, "runtime", "listeners")
     return Work(
@@ -485,9 +502,10 @@ def _work(context: RunContext, step: StepPlan, body: ShellBody | ArgvBody) -> Wo
         step=step.id,
         task=task.name,
         context=task.context,
-        body=shell_text(body),
+        body=body,
         listeners=task.runtime.listeners if task.runtime is not None else (),
         shared_listeners=task.context.shared_listeners,
+        networks=task.context.container.service_projects if task.context.container is not None else (),
         place=lambda listener: context.loaded.place((*field, listener, "project", "host", "port")),
         host_port_command=lambda port: (
             _with_flag(context, step, f"--host-port {port}") if step.relation == "requested" else ""

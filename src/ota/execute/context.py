@@ -21,6 +21,7 @@ from ota.system.spawn import Stream
 
 if TYPE_CHECKING:
     from ota.backends.container.engine import Engine
+    from ota.backends.container.work import Prepared
 
 ReadFile = Callable[[str], bytes | None]
 """Bytes of a repository-relative file; None when there is none."""
@@ -81,6 +82,8 @@ class RunContext:
         self._learning = Lock()
         self._engines: dict[tuple[str, ...], Engine] = {}
         self._finding_engine = Lock()
+        self.looked_into: dict[str, Prepared] = {}
+        """Containers that stay, by name, as a look for requirements came by them before the body did."""
 
     def learn_secrets(self, values: Iterable[str]) -> Masker:
         """Mask these values too, in everything the run shows or keeps from now on; from any thread."""

@@ -261,6 +261,7 @@ class RequirementsProbed(Struct, frozen=True, kw_only=True):
     tools: Mapping[str, str]
     missing: tuple[str, ...]
     result: Literal["requirements_satisfied", "missing_requirements"]
+    mode: Literal["none", "run"] = "none"
 
 
 class StepEnded(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Looking for what a native step needs: programs and host packages first, required checks before the body.
+"""Looking for what a step needs: programs and host packages first, required checks before the body.
 
 What is asked and how it is told is shared with the diagnoses; here it decides whether a step may begin.
 
@@ -21,6 +21,10 @@ def probe_requirements(
     context: RunContext, step: StepPlan
 ) -> tuple[RequirementsProbed, tuple[Finding, ...]] | None:
     """What was found, and a finding for each required thing that is missing; None when nothing is needed."""
+    if step.task.context.plane == "container":
+        from ota.execute.container_requirements import probe_inside  # paid only by runs that use an engine
+
+        return probe_inside(context, step)
     if step.task.context.plane != "native":
         return None
     needed = step.task.requirements

@@ -14,7 +14,7 @@ from ota.contract.grammar import format_memory, parse_memory
 from ota.contract.model.execution import ContainerSettings, RemoteSettings, SharedBackend
 from ota.contract.planes import has_base_body
 from ota.errors import Finding
-from ota.resolve.peers import joined_projects, shared_listeners
+from ota.resolve.peers import reached_projects, shared_listeners
 from ota.resolve.plan import ContainerPlan, ContextPlan, RemotePlan
 from ota.resolve.scope import TaskScope
 
@@ -50,6 +50,7 @@ def _container(ts: TaskScope, shared: SharedBackend | None) -> ContainerPlan | N
     if image is None:
         return None
     attachments = ts.choice.context.attachments
+    declared = (attachments.compose or ()) if attachments is not None else ()
     return ContainerPlan(
         image=image,
         engines=settings.engines or DEFAULT_ENGINES,
@@ -57,7 +58,8 @@ def _container(ts: TaskScope, shared: SharedBackend | None) -> ContainerPlan | N
         platform=settings.platform,
         user=settings.user,
         isolated_paths=(attachments.isolated_paths or ()) if attachments is not None else (),
-        compose_projects=joined_projects(ts),
+        compose_projects=declared,
+        service_projects=tuple(each for each in reached_projects(ts) if each not in declared),
     )
 
 

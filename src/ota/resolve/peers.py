@@ -14,17 +14,14 @@ from ota.resolve.plan import ListenerPlan
 from ota.resolve.scope import TaskScope
 
 
-def joined_projects(ts: TaskScope) -> tuple[str, ...]:
-    """Compose projects whose network the workload joins, sorted.
+def reached_projects(ts: TaskScope) -> tuple[str, ...]:
+    """Compose projects of required services that the contract says are reachable from this context (D24).
 
-    Those the context attaches, and those of required services that the contract says are reachable from
-    this context: what it says is made so (D24).
+    What it says is made so: the workload joins their networks.
     """
-    attachments = ts.choice.context.attachments
-    declared = (attachments.compose or ()) if attachments is not None else ()
     required = _required(ts.scope.contract.services, ts.task.requires_services)
-    reached = (_project(service, ts.choice.name) for service in required)
-    return tuple(sorted({*declared, *(each for each in reached if each is not None)}))
+    projects = (_project(service, ts.choice.name) for service in required)
+    return tuple(sorted({each for each in projects if each is not None}))
 
 
 def _required(services: Mapping[str, Service], names: Iterable[str]) -> Iterator[Service]:

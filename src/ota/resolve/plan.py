@@ -26,6 +26,7 @@ from ota.contract.model.scalars import (
 from ota.contract.planes import LifecycleSource, PlaneSource
 from ota.env.layers import EnvLayers
 from ota.errors import Finding
+from ota.resolve.render_plan import RenderPlan
 from ota.resolve.service_plan import ServicePlan
 
 Relation = Literal[
@@ -64,6 +65,9 @@ class ContainerPlan(Struct, frozen=True, kw_only=True):
     user: str | None = None
     isolated_paths: tuple[str, ...] = ()
     compose_projects: tuple[str, ...] = ()
+    """What the context attaches."""
+    service_projects: tuple[str, ...] = ()
+    """Further ones this task joins: of required services that the contract says are reachable here (D24)."""
 
 
 class RemotePlan(Struct, frozen=True, kw_only=True):
@@ -317,6 +321,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     services: tuple[ServicePlan, ...] = ()
     """What the tasks require, with all they depend on, in starting order."""
     workflow: str | None = None
+    render: RenderPlan | None = None
+    """Files that the workflow's env profile makes before anything runs."""
     skipped_dependencies: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     """Names of secret variables."""
