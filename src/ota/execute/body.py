@@ -52,6 +52,7 @@ def _run_child(
     runtime = step.task.runtime
     attendant: Attendant = NoAttendant()
     if runtime is not None:
+        from ota.execute.leased import leased
         from ota.execute.service import ServiceAttendant
         from ota.execute.service_plane import NativePlane, port_failure, taken_port
 
@@ -61,11 +62,7 @@ def _run_child(
         lease = context.leases.get(step.id)
         plane = NativePlane(lease.run_id if lease is not None else context.run_id, step, runtime)
         watching = ServiceAttendant(context, step, runtime, output, plane)
-        attendant = watching
-        if lease is not None:
-            from ota.execute.leased import LeasedAttendant  # paid only by what somebody else waits for
-
-            attendant = LeasedAttendant(watching, lease, runtime, output, context.clock, forward)
+        attendant = leased(context, step.id, watching, runtime, output, forward)
     mode, stdin, refusal = _interaction(context, step, body)
     if refusal is not None:
         return BodyEnd(exit_code=1, failure=refusal, was_started=False)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import Protocol
 
+from ota.execute.context import RunContext
 from ota.execute.events import Failure
 from ota.execute.lease import Lease
 from ota.execute.output import StepOutput
@@ -30,9 +31,30 @@ class Watched(Attendant, Protocol):
         """Whether the declared readiness was seen to hold."""
         ...
 
+    @property
+    def was_ready(self) -> bool:
+        """Whether it was seen to work at all."""
+        ...
+
     def confirm(self) -> None:
         """Tell what was reached now."""
         ...
+
+
+def leased(
+    context: RunContext,
+    step: str,
+    inner: Watched,
+    runtime: RuntimePlan,
+    output: StepOutput,
+    stop: Callable[[Workload, int], None],
+) -> Watched:
+    """The attendant of a service, serving the lease that somebody holds on it, if anybody does.
+
+    `stop` asks the workload to end, in the way of its plane.
+    """
+    lease = context.leases.get(step)
+    return inner if lease is None else LeasedAttendant(inner, lease, runtime, output, context.clock, stop)
 
 
 class LeasedAttendant:
@@ -47,7 +69,6 @@ class LeasedAttendant:
         clock: Clock,
         stop: Callable[[Workload, int], None],
     ) -> None:
-        """`stop` asks the workload to end, in the way of its plane."""
         self._inner = inner
         self._lease = lease
         self._clock = clock
@@ -57,6 +78,19 @@ class LeasedAttendant:
         self._workload: Workload | None = None
         self._tail: FileTail | None = None
         self._started_at = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether whoever holds the lease may go on."""
+        return self._lease.standing == "ready"
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether it was seen to work at all."""
+        return self._inner.was_ready
+
+    def confirm(self) -> None:
+        self._inner.confirm()
 
     def started(self, workload: Workload) -> None:
         self._workload = workload
