@@ -15,7 +15,7 @@ from support.leaks import MARK, left_behind
 from support.project import SOURCE, Project
 from support.schemas import assert_schema as check_schema
 
-pytest_plugins = ["support.engines", "support.parallel"]
+pytest_plugins = ["support.parallel", "support.engines"]
 
 # Children of tests import the code of this checkout, installed or not.
 os.environ["PYTHONPATH"] = str(SOURCE)

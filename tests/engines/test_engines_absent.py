@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def no_engines(tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "HOME", tmp_path)
-    monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("OTA_ENGINES", raising=False)
     return engines.Session()
 
@@ -28,9 +27,6 @@ def test_a_missing_engine_is_a_skip_that_says_what_to_do(no_engines):
 
 def test_a_missing_engine_fails_the_run_that_exists_for_it(no_engines, monkeypatch):
     monkeypatch.setenv("OTA_ENGINES", "required")
-    with pytest.raises(pytest.skip.Exception):
-        no_engines.engine("docker")
-    monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="no container engines are up"):
         no_engines.engine("docker")
 

@@ -2,13 +2,13 @@
 
 `engines up` (tools/engines) makes the engines and notes in its folder how to reach them; here that note is
 read, and for the time of a test its environment is set, so that `project(...).run(...)` talks to the same
-engines. Without engines a test is skipped and says so; where `CI` is set and `OTA_ENGINES=required`, it
-fails.
+engines. Without engines a test is skipped and says so; with `OTA_ENGINES=required` it fails. While `engines
+up` is at work, tests marked `engine` wait for it.
 
 Whatever is made through these fixtures carries the label `dev.ota.test=<token of this session>` and is
 removed when its test ends. When the session ends, both engines are asked whether anything of ours is left:
 things with that label or with `dev.ota.managed`, and compose projects of tests. Something left is an error
-of the last test.
+of the last test. Where workers share a run, each looks after its own label, and the last one after all.
 """
 
 import fcntl
@@ -18,11 +18,14 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.parallel import shared_folder
 
 HOME = Path(os.environ.get("OTA_ENGINES_HOME") or "/var/lib/ota-engines")
 TEST_LABEL = "dev.ota.test"
@@ -191,7 +194,7 @@ def wait_until(holds: Callable[[], bool], what: str, timeout: float = 20.0) -> N
 
 def are_required() -> bool:
     """Whether this run exists to run engine tests, so that a missing engine is a failure."""
-    return os.environ.get("OTA_ENGINES") == "required" and os.environ.get("CI", "") not in ("", "0", "false")
+    return os.environ.get("OTA_ENGINES") == "required"
 
 
 def unavailable(why: str) -> None:
@@ -203,11 +206,14 @@ def unavailable(why: str) -> None:
 class Session:
     """The engines of this test session, each asked for once."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Path | None = None) -> None:
+        """`shared` is the folder of a run that has several sessions, one for each worker."""
         self.token = uuid.uuid4().hex
+        self._shared = shared
         self._known: dict[str, Engine | str] = {}
         self._before: dict[str, dict[str, set[str]]] = {}
         self._lock: Any = None
+        self._workers: Any = None
 
     def engine(self, name: str) -> Engine:
         """The engine, or a skip (a failure where engines are required)."""
@@ -240,39 +246,86 @@ class Session:
             # Shared by all sessions: while one holds it, `engines down` refuses.
             self._lock = (HOME / "users.lock").open()
             fcntl.flock(self._lock, fcntl.LOCK_SH)
-        self._before[name] = engine.ours()
+            if self._shared is not None:
+                self._workers = (self._shared / "engine-workers.lock").open("w")
+                fcntl.flock(self._workers, fcntl.LOCK_SH)
+        self._before[name] = self._seen_before(engine)
         return engine
+
+    def _seen_before(self, engine: Engine) -> dict[str, set[str]]:
+        """What of ours was there when the run began to use this engine: asked by the first of its workers."""
+        if self._shared is None:
+            return engine.ours()
+        path = self._shared / f"{engine.name}-before.json"
+        with path.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.stat().st_size == 0:
+                file.write(json.dumps({kind: sorted(names) for kind, names in engine.ours().items()}))
+                file.flush()
+            file.seek(0)
+            return {kind: set(names) for kind, names in json.load(file).items()}
 
     def close(self) -> list[str]:
         """What is left of ours, one line each; it is removed where nobody else can own it."""
         left = []
+        looks_at_all = self._is_last_worker() and self._is_alone()
         for name, before in self._before.items():
             engine = self._known[name]
             assert isinstance(engine, Engine)
             mine = engine.found(f"{TEST_LABEL}={self.token}")
-            after = engine.ours() if self._is_alone() else {kind: set(names) for kind, names in mine.items()}
+            after = engine.ours() if looks_at_all else {kind: set(names) for kind, names in mine.items()}
             new = {kind: sorted(names - before[kind]) for kind, names in after.items()}
             left += [f"{name} {kind} {each}" for kind, names in new.items() for each in names]
             engine.remove(new if engine.is_own else mine)
-        if self._lock is not None:
-            self._lock.close()
+        for lock in (self._lock, self._workers):
+            if lock is not None:
+                lock.close()
         return left
 
+    def _is_last_worker(self) -> bool:
+        return self._workers is None or _becomes_exclusive(self._workers)
+
     def _is_alone(self) -> bool:
-        """Whether no other session uses the engines; if one does, what has no label of ours may be its."""
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+        """Whether no other run uses the engines; if one does, what has no label of ours may be its."""
+        # The other workers of this run may be about to close.
+        deadline = time.monotonic() + (0 if self._shared is None else 10)
+        while self._lock is not None and not _becomes_exclusive(self._lock):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
         return True
 
 
+def _becomes_exclusive(lock: Any) -> bool:
+    """Trying gives up the share, so of several that try at the same time at least one succeeds."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        return False
+    return True
+
+
 @pytest.fixture(scope="session")
-def engine_session() -> Iterator[Session]:
-    session = Session()
+def engine_session(request: pytest.FixtureRequest) -> Iterator[Session]:
+    session = Session(shared_folder(request.config))
     yield session
     if left := session.close():
         pytest.fail("left behind in the engines:\n  " + "\n  ".join(left), pytrace=False)
+
+
+# Outermost, so that this waiting does not count against the time limit of a test.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if item.get_closest_marker("engine"):
+        await_engines()
+    return (yield)
+
+
+def await_engines() -> None:
+    """Return when no `engines up` is at work (any more)."""
+    with suppress(FileNotFoundError, PermissionError), HOME.with_suffix(".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 def _lend(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:

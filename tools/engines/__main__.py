@@ -39,9 +39,25 @@ CACHE = Path(__file__).resolve().parents[2] / "build" / "engines"
 def only_one(home: Home) -> Iterator[None]:
     """Let `up` and `down` wait for each other, whichever checkout they were started in."""
     home.path.parent.mkdir(parents=True, exist_ok=True)
-    with home.path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    path = home.path.with_suffix(".lock")
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_the_same(lock.fileno(), path):
+                continue  # the one before us took the file away with everything else
+            try:
+                yield
+            finally:
+                if not home.path.exists():
+                    path.unlink()
+            return
+
+
+def is_the_same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def refuse_without_root(verb: str) -> None:
@@ -67,7 +83,7 @@ def up(home: Home, *, with_debian: bool) -> None:
     refuse_without_root("up")
     with only_one(home):
         CACHE.mkdir(parents=True, exist_ok=True)
-        engine_packages.install_missing()
+        engine_packages.install_missing(with_debian=with_debian)
         home.create()
         state = home.state()
         state.setdefault("host", engine_host.observe())

@@ -27,8 +27,8 @@ PROGRAMS = (
     ("podman-compose", "podman-compose"),
     ("iptables", "iptables"),
     ("ip", "iproute2"),
-    ("debootstrap", "debootstrap"),
 )
+DEBIAN_PROGRAMS = (("debootstrap", "debootstrap"),)
 # netavark, aardvark-dns (names of containers) and catatonit (`--init`) are only recommended by podman.
 LIBRARIES = (
     ("/usr/lib/podman/netavark", "netavark"),
@@ -43,6 +43,7 @@ Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 """
 SOURCES = Path("/etc/apt")
+LOCK_LIMIT_S = 120
 
 
 def debian_mirror() -> str:
@@ -76,8 +77,9 @@ def is_static(program: str) -> bool:
     return all(struct.unpack_from("<I", headers, index * size)[0] != 3 for index in range(count))
 
 
-def missing() -> list[str]:
-    wanted = [package for program, package in PROGRAMS if find(program) is None]
+def missing(*, with_debian: bool) -> list[str]:
+    programs = PROGRAMS + (DEBIAN_PROGRAMS if with_debian else ())
+    wanted = [package for program, package in programs if find(program) is None]
     wanted += [package for path, package in LIBRARIES if not Path(path).exists()]
     busybox = find("busybox")
     if busybox is None or not is_static(busybox):
@@ -85,22 +87,32 @@ def missing() -> list[str]:
     return sorted(set(wanted))
 
 
-def install_missing() -> None:
-    packages = missing()
+def install_missing(*, with_debian: bool) -> None:
+    packages = missing(with_debian=with_debian)
     if not packages:
         return
     print(f"installing: {' '.join(packages)}", flush=True)
     # Runlevel 1: packages of services do not start them; the engine started here is the only one.
     quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    # One foreign source that does not answer fails the update, and concerns us only if the install fails too.
-    ask("apt-get", "update", "-q", environment=quiet, limit_s=300)
-    must(
-        *("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages),
-        environment=quiet,
-        limit_s=900,
-        advice="install them by hand, then run `engines up` again",
-    )
-    if still := missing():
+    options = {
+        # Another installation may be going on.
+        "DPkg::Lock::Timeout": f"{LOCK_LIMIT_S}",
+        # Most of the time would go into waiting for the disk after each file.
+        "Dpkg::Options::": "--force-unsafe-io",
+    }
+    settings = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    install = ["apt-get", *settings, "install", "-q", "-y", "--no-install-recommends", *packages]
+    if ask(*install, environment=quiet, limit_s=900).returncode != 0:
+        # The lists of packages are missing or old. One foreign source that does not answer fails the update,
+        # and concerns us only if the install fails too.
+        ask("apt-get", "update", "-q", environment=quiet, limit_s=300)
+        must(
+            *install,
+            environment=quiet,
+            limit_s=900,
+            advice="install them by hand, then run `engines up` again",
+        )
+    if still := missing(with_debian=with_debian):
         raise EngineError(
             f"still missing: {' '.join(still)}",
             "apt-get installed them without error",
