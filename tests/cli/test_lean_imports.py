@@ -48,6 +48,18 @@ def test_a_module_is_left_out_until_it_is_asked_for(statement: str, left_out: st
         ("from urllib.parse import urlsplit; print(urlsplit('http://a:1/b').port)", "1"),
         ("from pathlib import Path; print(Path('/a b').as_uri())", "file:///a%20b"),
         ("import platform; print(platform.python_implementation() != '')", "True"),
+        (
+            "from datetime import UTC, datetime; print(datetime(2026, 1, 2, tzinfo=UTC).isoformat()[:10])",
+            "2026-01-02",
+        ),
+        (
+            "import datetime; print(datetime.sys.__name__, datetime.date is type(datetime.date.min))",
+            "sys True",
+        ),
+        (
+            "import msgspec, datetime; print(msgspec.json.encode(datetime.date(2026, 1, 2)))",
+            "b'\"2026-01-02\"'",
+        ),
         ("import platform, os; print(platform.system() == os.uname().sysname)", "True"),
         ("import inspect, yaml; print('def safe_load' in inspect.getsource(yaml))", "True"),
     ],
