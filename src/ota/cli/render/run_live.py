@@ -10,6 +10,7 @@ from typing import Literal
 
 from ota.cli.render.style import Style, Tone
 from ota.execute.events import (
+    BodyStarted,
     EndpointConfirmed,
     EndpointPlanned,
     Event,
@@ -68,6 +69,10 @@ class LiveDisplay:
 
     def event(self, event: Event) -> None:
         match event:
+            case BodyStarted() if self._shows_banners:
+                # 1 ms of the report's modules, while the child is at work anyway
+                import ota.cli.render.run_text
+                import ota.evidence.summary  # noqa: F401
             case StepStarted(relation=relation, task=task, parent=parent) if self._shows_steps:
                 role = "" if relation == "requested" else f" ({relation} of {parent})"
                 self._say(self._style.paint(f"{'▸' if self._style.is_rich else '>'} {task}{role}", "strong"))
