@@ -38,7 +38,7 @@ class Ran:
     ) -> None:
         self.prepared = prepared
         self.code = done.returncode
-        self.out = done.stdout.decode("utf-8", "replace")
+        self.out = mark.filter("stdout", done.stdout).decode("utf-8", "replace")
         self.err = (mark.filter("stderr", done.stderr) + mark.finish()).decode("utf-8", "replace")
         self.mark = mark
 

@@ -1,6 +1,7 @@
 """A checkout whose containers run on a real engine, removed with everything it owns there."""
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,20 @@ def make_bench(engine: Engine, tmp_path: Path) -> Iterator[MakeBench]:
 def bench(make_bench: MakeBench) -> Bench:
     """A bench in a plain folder."""
     return make_bench()
+
+
+@pytest.fixture
+def free_port() -> Iterator[Callable[[], int]]:
+    """Ports nobody holds at this moment, each another one."""
+    given: set[int] = set()
+
+    def find() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            if port not in given:
+                given.add(port)
+                return port
+
+    yield find

@@ -31,7 +31,7 @@ _PATH_REFERENCE = re.compile(r"\$PATH\b|\$\{PATH\}")
 
 
 class Marks(Struct, frozen=True, kw_only=True):
-    """What the shell of one body writes to stderr for ota alone."""
+    """What the shell of one body writes for ota alone."""
 
     nonce: str
 
@@ -46,8 +46,14 @@ class Marks(Struct, frozen=True, kw_only=True):
         return _CLOSE.encode()
 
     def printed(self, text: str) -> str:
-        """The shell words that write a mark; `text` may hold shell expansions."""
-        return f"printf '\\002ota:{self.nonce}:%s\\003' \"{text}\" >&2"
+        """The shell words that write a mark to stderr."""
+        return f"printf '\\002ota:{self.nonce}:{text}\\003' >&2"
+
+    @property
+    def opening(self) -> str:
+        """The shell words that say on both streams that the body begins."""
+        start = self.printed("start")
+        return f"{start.removesuffix(' >&2')}; {start}"
 
 
 def keeper_arguments() -> tuple[str, str]:
@@ -73,12 +79,12 @@ def body_script(
         return "; ".join(prelude) + "\n" + body
     if not watches_memory:
         # A line of its own: the shell has said that it began before it reads a body with a syntax error.
-        return "; ".join((*prelude, marks.printed("start"))) + "\n" + body
+        return "; ".join((*prelude, marks.opening)) + "\n" + body
     inner = posix_quoted(f"{_TRAPS}\n{body}")
     return "\n".join(
         (
             "; ".join(prelude),
-            f"{_OOM_COUNT}; __ota_before=$(__ota_oom); {marks.printed('start')}",
+            f"{_OOM_COUNT}; __ota_before=$(__ota_oom); {marks.opening}",
             f"sh -c {inner}",
             "__ota_code=$?",
             'if [ "$__ota_code" -gt 128 ] && [ "$(__ota_oom)" != "$__ota_before" ]; then '

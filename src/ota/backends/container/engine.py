@@ -267,8 +267,12 @@ _NO_SUCH = (
 
 def is_absent(answer: EngineAnswer) -> bool:
     """Whether the engine says that what was asked about does not exist."""
-    said = answer.stderr.lower()
-    return not answer.is_ok and any(text in said for text in _NO_SUCH)
+    return not answer.is_ok and says_absent(answer.stderr)
+
+
+def says_absent(said: str) -> bool:
+    """Whether these words of an engine mean that something does not exist."""
+    return any(text in said.lower() for text in _NO_SUCH)
 
 
 def refusal(engine: Engine, answer: EngineAnswer, action: str) -> Finding:

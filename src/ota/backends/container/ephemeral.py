@@ -4,6 +4,8 @@
     prepared = run.prepare()
     ... spawn prepared.argv right after prepared.release_ports(); feed its stderr to a StartMark ...
     if the mark never came: run.not_started(prepared, said)   # raises, or returns: prepare() again
+    to interrupt: signal_all(engine, prepared.name, "INT"): a signal passed on by `start -ai` reaches the
+        body's shell only, which waits for what it runs; the attached call ends by itself
     end = observe_end(engine, prepared.name)
     finding = release_ephemeral(engine, prepared.name)
 

@@ -39,7 +39,7 @@ from ota.backends.container.networks import compose_networks, ensure_networks, j
 from ota.backends.container.orphans import list_owned, owner_start, remove_containers
 from ota.backends.container.ownership import ensure_token, record_engine
 from ota.backends.container.publication import conflict, lost_port, published_ports, taken_port
-from ota.backends.container.signalling import STOPPED, BodyEnding, end_body, signal_body
+from ota.backends.container.signalling import BodyEnding, end_body, is_nothing_running, signal_body
 from ota.backends.container.starting import not_started_finding
 from ota.backends.container.user import choose_user
 from ota.backends.container.volumes import Owner, ensure_volumes
@@ -70,6 +70,8 @@ _MAPPING_LIMIT_S = 2.0
 _MAPPING_POLL_S = 0.1
 _ALONE_LIMIT_S = 3.0
 _ALONE_POLL_S = 0.05
+# An engine that cannot enter a container it says is running: seen after a restart by hand.
+_BROKEN = ("error starting setns process", "procready not received", "cannot exec in a stopped")
 _NAME_TAKEN = ("is already in use", "name is in use", "already in use by")
 
 
@@ -86,6 +88,7 @@ class PersistentRun:
         self._token = ""
         self._notes: list[str] = []
         self._attempt = 0
+        self._is_broken = False
         self._user = UserChoice(user=None)
         self._projects = tuple(dict.fromkeys((*work.container.compose_projects, *work.networks)))
 
@@ -120,8 +123,9 @@ class PersistentRun:
             HostError: why.
         """
         prepared.leave()
-        is_stopped = any(text in said.lower() for text in STOPPED)
-        if is_stopped and self._attempt == 1:
+        is_stopped = is_nothing_running(said)
+        self._is_broken = any(text in said.lower() for text in _BROKEN)
+        if self._attempt == 1 and (is_stopped or self._is_broken):
             return
         if is_stopped:
             said = self._last_words(prepared) or said
@@ -158,7 +162,7 @@ class PersistentRun:
         if not is_persistent(found.labels) or found.labels.get(LABEL_SHAPE) != identity.shape:
             self._recreate(identity, found)
             return "recreated", DRIFTED
-        if found.is_running is False:
+        if found.is_running is False or self._is_broken:
             self._recreate(identity, found)
             is_again = self._attempt > 1
             return "recreated", STOPPED_BEFORE_EXEC if is_again else WAS_STOPPED

@@ -10,14 +10,13 @@ Source: runtime specification 7.3, 7.4, 20.3; lessons, "Nothing left behind".
 from msgspec import Struct
 
 from ota.backends.container.body import BODY_VARIABLE
-from ota.backends.container.engine import Engine, EngineAnswer, ask, is_absent, refusal
+from ota.backends.container.engine import Engine, EngineAnswer, ask, refusal, says_absent
 from ota.errors import Finding, HostError
 
 SIGNAL_LIMIT_S = 10.0
 END_GRACE_S = 5.0
 _KILL_TENTHS = 20
-STOPPED = ("is not running", "container state improper", "can only create exec sessions on running")
-"""How engines say that nothing can be run in a container, because nothing runs in it."""
+_STOPPED = ("is not running", "container state improper", "can only create exec sessions on running")
 
 # `members` prints the living processes of the body whose mark is `$mark`: seeds by environment, then, until
 # nothing is added, everything of their sessions and all they started. Session 1 is the container's own.
@@ -154,9 +153,13 @@ def _run(engine: Engine, name: str, script: str, *words: str, limit_s: float) ->
     return ask(engine, "exec", name, "sh", "-c", script, "ota", *words, limit_s=limit_s)
 
 
+def is_nothing_running(said: str) -> bool:
+    """Whether these words of an engine mean that nothing runs in the container, or that there is none."""
+    return says_absent(said) or any(text in said.lower() for text in _STOPPED)
+
+
 def _is_over(answer: EngineAnswer) -> bool:
-    said = answer.stderr.lower()
-    return is_absent(answer) or (not answer.is_ok and any(text in said for text in STOPPED))
+    return not answer.is_ok and is_nothing_running(answer.stderr)
 
 
 def _not_ended(engine: Engine, name: str, why: str) -> Finding:

@@ -1,8 +1,8 @@
 """Where an engine's own words end and the body's output begins, and what the body's shell tells ota.
 
-The body's shell writes a mark to stderr before anything else. What arrives before it was said by the
-engine's command line: nothing of the body ran, so another attempt is safe, and the user need not read it.
-After the mark every byte passes unchanged, except further marks.
+The body's shell writes a mark to both its streams before anything else. What arrives before it was said by
+the engine (Docker says on standard output why an `exec` failed): nothing of the body ran, so another attempt
+is safe, and the user need not read it. After the mark every byte passes unchanged, except further marks.
 
 Source: runtime specification 6.2, 12.2, 25.4; doctor specification 6 (start marker).
 """
@@ -18,68 +18,77 @@ class StartMark:
 
     def __init__(self, marks: Marks | None) -> None:
         self._marks = marks
-        self._held = bytearray()
-        self._said = bytearray()
-        self.is_started = marks is None
-        """Whether the body's shell has begun; true from the first when it writes no marks."""
+        self._said: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._held: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._passing: set[Stream] = {"stdout", "stderr"} if marks is None else set()
         self.saw_oom_kill = False
         """Whether the body's shell saw the kernel kill a process for want of memory."""
 
-    def filter(self, stream: Stream, data: bytes) -> bytes:
-        """What of `data` is the body's."""
-        # The engine's command line says nothing on standard output.
-        if self._marks is None or stream == "stdout":
-            return data
-        self._held += data
-        passed = bytearray()
-        while (mark := self._next_mark(self._marks, passed)) is not None:
-            self._heed(mark)
-        if not self.is_started and len(self._said) > _HELD_LIMIT:
-            # no engine talks that much
-            self.is_started = True
-            passed[:0], self._said = self._said, bytearray()
-        return bytes(passed)
-
-    def finish(self) -> bytes:
-        """The output is over: what was held back because it might have become a mark."""
-        held, self._held = bytes(self._held), bytearray()
-        if self.is_started:
-            return held
-        self._said += held
-        return b""
-
-    def _next_mark(self, marks: Marks, passed: bytearray) -> bytes | None:
-        """Move what comes before the next mark out of the way; its text, or None when none is complete."""
-        before, found, after = self._held.partition(marks.prefix)
-        if not found:
-            kept = _partial(self._held, marks.prefix)
-            self._emit(self._held[: len(self._held) - kept], passed)
-            del self._held[: len(self._held) - kept]
-            return None
-        text, ended, rest = after.partition(marks.end)
-        self._emit(before, passed)
-        if not ended:
-            self._held = found + after
-            return None
-        self._held = rest
-        return bytes(text)
-
-    def _emit(self, data: bytearray, passed: bytearray) -> None:
-        if self.is_started:
-            passed += data
-        else:
-            self._said += data
-
-    def _heed(self, mark: bytes) -> None:
-        if mark == b"start":
-            self.is_started = True
-        elif mark == b"oom":
-            self.saw_oom_kill = True
+    @property
+    def is_started(self) -> bool:
+        """Whether the body's shell has begun; true from the first when it writes no marks."""
+        return bool(self._passing)
 
     @property
     def said(self) -> str:
         """What the engine said before the body began, or without its ever beginning."""
-        return self._said.decode("utf-8", "replace").strip()
+        parts = (bytes(self._said[stream] + self._held[stream]) for stream in ("stderr", "stdout"))
+        texts = (part.decode("utf-8", "replace").strip() for part in parts if self._marks is not None)
+        return "\n".join(filter(None, texts))
+
+    def filter(self, stream: Stream, data: bytes) -> bytes:
+        """What of `data` is the body's."""
+        marks = self._marks
+        if marks is None or (stream == "stdout" and stream in self._passing):
+            return data
+        passed = bytearray()
+        self._held[stream] += data
+        while self._take_mark(stream, marks, passed):
+            pass
+        if stream not in self._passing and len(self._said[stream]) > _HELD_LIMIT:
+            self._passing.add(stream)  # no engine talks that much
+            passed[:0], self._said[stream] = self._said[stream], bytearray()
+        return bytes(passed)
+
+    def finish(self) -> bytes:
+        """Standard error is over: what was held back because it might have become a mark."""
+        if "stderr" not in self._passing:
+            return b""
+        held, self._held["stderr"] = bytes(self._held["stderr"]), bytearray()
+        return held
+
+    def _take_mark(self, stream: Stream, marks: Marks, passed: bytearray) -> bool:
+        """Heed the next mark, with what comes before it out of the way; False when none is complete."""
+        held = self._held[stream]
+        before, found, after = held.partition(marks.prefix)
+        if not found:
+            ready = len(held) - _partial(held, marks.prefix)
+            self._emit(stream, held[:ready], passed)
+            del held[:ready]
+            return False
+        self._emit(stream, before, passed)
+        text, ended, rest = after.partition(marks.end)
+        if not ended:
+            self._held[stream] = found + after
+            return False
+        self._heed(stream, bytes(text))
+        if stream == "stdout":  # the only mark there: from now on it is looked at no more
+            self._emit(stream, rest, passed)
+            rest = bytearray()
+        self._held[stream] = rest
+        return bool(rest)
+
+    def _heed(self, stream: Stream, mark: bytes) -> None:
+        if mark == b"start":
+            self._passing.add(stream)
+        elif mark == b"oom":
+            self.saw_oom_kill = True
+
+    def _emit(self, stream: Stream, data: bytearray, passed: bytearray) -> None:
+        if stream in self._passing:
+            passed += data
+        else:
+            self._said[stream] += data
 
 
 def _partial(data: bytearray, prefix: bytes) -> int:
