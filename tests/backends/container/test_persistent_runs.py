@@ -147,15 +147,7 @@ def test_a_container_somebody_is_in_is_not_taken_away(bench: Bench) -> None:
     end_body(bench.engine, inside.prepared.name, inside.prepared.body_mark, grace_s=0.5)
     inside.wait()
     inside.prepared.leave()
-    assert (
-        bench.persistent(
-            changed(
-                work,
-                memory_bytes=96 << 20,
-            )
-        ).prepared.was
-        == "recreated"
-    )
+    assert bench.persistent(bench.work("true", memory_bytes=96 << 20)).prepared.was == "recreated"
 
 
 def test_eight_runs_at_once_make_one_container(bench: Bench) -> None:
