@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ota.env.leaks import scan
 from ota.env.masking import MASK, Masker
 
 secret_values = st.lists(
@@ -218,7 +219,7 @@ def test_leaks_are_found_and_located_without_being_quoted(tmp_path: Path) -> Non
     (tmp_path / "logs" / "stdout.log").write_bytes(b"fine\nx=hunter22 hunter22\n")
     (tmp_path / "receipt.json").write_bytes(b'{"env": "***"}')
     (tmp_path / "logs" / "link").symlink_to(tmp_path / "logs" / "stdout.log")
-    found = Masker(["hunter22"]).scan([tmp_path, tmp_path / "absent"])
+    found = scan(Masker(["hunter22"]), [tmp_path, tmp_path / "absent"])
     assert [(Path(leak.path).name, leak.line, leak.column) for leak in found.leaks] == [
         ("stdout.log", 2, 3),
         ("stdout.log", 2, 12),
@@ -230,11 +231,11 @@ def test_leaks_are_found_and_located_without_being_quoted(tmp_path: Path) -> Non
 def test_a_leak_across_the_edge_of_two_pieces_is_found_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ota.env.masking._CHUNK_BYTES", 7)
+    monkeypatch.setattr("ota.env.leaks._CHUNK_BYTES", 7)
     content = b"0123\n56hunter22\nabc hunter22 x hunter22\n"
     (tmp_path / "log").write_bytes(content)
     masker = Masker(["hunter22"])
-    found = masker.scan([tmp_path])
+    found = scan(masker, [tmp_path])
     assert [(leak.line, leak.column) for leak in found.leaks] == [(2, 3), (3, 5), (3, 16)]
     assert masker.find(content) == ((2, 3), (3, 5), (3, 16))
 
@@ -244,20 +245,20 @@ def test_a_leak_across_the_edge_of_two_pieces_is_found_once(
 def test_reading_in_pieces_finds_what_reading_whole_finds(content: bytes, piece: int) -> None:
     import tempfile
 
-    from ota.env import masking
+    from ota.env import leaks
 
     masker = Masker(["abcde", "\nxyz9"])
     content = content[:50] + b"abcde" + content[50:] + b"\nxyz9abcde"
-    before = masking._CHUNK_BYTES
-    masking._CHUNK_BYTES = piece
+    before = leaks._CHUNK_BYTES
+    leaks._CHUNK_BYTES = piece
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "log"
             path.write_bytes(content)
-            leaks = masker.scan([path]).leaks
+            found = scan(masker, [path]).leaks
     finally:
-        masking._CHUNK_BYTES = before
-    assert [(leak.line, leak.column) for leak in leaks] == list(masker.find(content))
+        leaks._CHUNK_BYTES = before
+    assert [(leak.line, leak.column) for leak in found] == list(masker.find(content))
 
 
 def test_many_long_secrets_and_much_output_are_quick_enough() -> None:

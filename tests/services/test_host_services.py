@@ -469,3 +469,33 @@ def test_a_real_redis_is_started_and_asked(served, assert_schema):
     assert result.json["stdout"] == "PONG\n"
     assert json.loads(json.dumps(steps_of(result.json)))["service cache"]["readiness"]["attempts"] >= 1
     assert is_listening(port)
+
+
+def test_what_a_service_prints_after_its_start_is_kept_without_secrets(served):
+    port = free_port()
+    text = (
+        contract(host_service("db", port), "  go: {requires_services: [db], run: 'true'}\n")
+        + "env: {vars: {DB_PASSWORD: {secret: true, required: true}}}\n"
+    )
+    repo = served(text)
+    assert repo.run("run", "go", env={"DB_PASSWORD": "path-of-dust"}).code == 0
+    urllib.request.urlopen(f"http://127.0.0.1:{port}/path-of-dust", timeout=10).close()
+    log = repo.path / ".ota/state/services/db.log"
+    until(lambda: b"asked for /***" in log.read_bytes(), "the masked line")
+    assert b"path-of-dust" not in log.read_bytes()
+
+
+def test_a_start_goes_on_when_ota_is_killed_and_its_output_is_kept(served):
+    port = free_port()
+    slow = host_service("db", port).replace("exe: python3, args: [daemon.py", "exe: sh, args: [slow.sh")
+    repo = served(contract(slow, "  go: {requires_services: [db], run: 'true'}\n"), **{
+        "slow.sh": "touch began\nwhile [ ! -e go ]; do sleep 0.02; done\necho going on\n"
+        'exec python3 daemon.py "$@"\n'
+    })  # fmt: skip
+    run = repo.start("run", "go")
+    until(lambda: (repo.path / "began").exists(), "the start command")
+    run.signal(signal.SIGKILL)
+    run.finish()
+    (repo.path / "go").touch()
+    until(lambda: is_listening(port), "the service")
+    assert b"going on\n" in (repo.path / ".ota/state/services/db.log").read_bytes()

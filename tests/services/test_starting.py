@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ota.env.masking import Masker
 from ota.services.scene import ServiceScene
 from ota.services.starting import file_name, run_start
 
@@ -44,8 +45,9 @@ def test_the_output_arrives_whole_and_stays_private(tmp_path: Path) -> None:
 
 def test_what_is_kept_of_the_output_is_masked_and_an_earlier_one_is_gone(tmp_path: Path) -> None:
     start(tmp_path, "echo earlier")
-    _, _, log = start(tmp_path, "echo the secret word", mask=lambda data: data.replace(b"secret", b"***"))
+    _, _, log = start(tmp_path, "echo the secret word", masker=lambda: Masker(["secret"]))
     assert log.read_bytes() == b"the *** word\n"
+    assert not log.with_name("db.log.1").exists()
 
 
 def test_an_interrupt_ends_the_command(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Secret values do not leave ota: masking in text, byte streams and structures, and looking for leaks.
+"""Secret values do not leave ota: masking in text, byte streams and structures.
 
 Owns what counts as an occurrence of a secret and what stands in its place (`***`). Does not know which
 variables are secret or where output goes: the caller hands in the values and passes everything through.
@@ -16,13 +16,9 @@ Source: decisions D14; json-and-receipts specification 1.1 (secrets); policy-and
 """
 
 import re
-import stat
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator
-from pathlib import Path
 from typing import Any, AnyStr, Generic
-
-from msgspec import Struct
 
 MASK = "***"
 SHORTEST_IN_TEXT = 4
@@ -34,24 +30,6 @@ _NEVER_SECRET = " \t\r\n\f\v*"
 _SHORTEST_BASE64 = 8
 _SHORTEST_LINE = 16
 _SHOWN_ON_IDLE = 3
-_CHUNK_BYTES = 1 << 20
-
-
-class Leak(Struct, frozen=True):
-    """Where a secret value was found. Never what was found."""
-
-    path: str
-    line: int
-    column: int
-    """1-based, in bytes."""
-
-
-class Scan(Struct, frozen=True, kw_only=True):
-    """What looking through files found."""
-
-    leaks: tuple[Leak, ...] = ()
-    unreadable: tuple[str, ...] = ()
-    """Files that could not be looked through; the claim "no secret in there" does not cover them."""
 
 
 class Masker:
@@ -65,7 +43,7 @@ class Masker:
         long = [value for value in kept if len(value) >= SHORTEST_IN_TEXT]
         spellings = {spelling for value in long for spelling in _spellings(value)}
         self._text = _Finder(spellings) if spellings else None
-        encoded = {_encoded(spelling) for spelling in spellings}
+        encoded = {as_bytes(spelling) for spelling in spellings}
         self._sorted_bytes = sorted(encoded)
         self._bytes = _Finder(encoded) if encoded else None
         self._longest = max(map(len, encoded), default=0)
@@ -80,6 +58,11 @@ class Masker:
 
     def __repr__(self) -> str:
         return f"Masker({len(self._values)} values)"
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The secrets, for a process that masks in ota's place. Never to be shown or kept."""
+        return self._values
 
     def with_more(self, values: Iterable[str]) -> "Masker":
         """The same masker, knowing further secrets (generated during the run, read from a policy)."""
@@ -126,52 +109,16 @@ class Masker:
         """A filter for one output stream. Every stream needs its own."""
         return MaskStream(self)
 
+    def spans(self, content: bytes) -> list[tuple[int, int]]:
+        """Where occurrences begin and end; those that overlap are one."""
+        return _merged(self._bytes.occurrences(content)) if self._bytes is not None else []
+
     def find(self, content: bytes) -> tuple[tuple[int, int], ...]:
         """Line and column (1-based, in bytes) of every occurrence."""
-        if self._bytes is None:
-            return ()
         return tuple(
             (content.count(b"\n", 0, start) + 1, start - content.rfind(b"\n", 0, start))
-            for start, _ in _merged(self._bytes.occurrences(content))
+            for start, _ in self.spans(content)
         )
-
-    def scan(self, paths: Iterable[Path], *, limit: int = 100) -> Scan:
-        """Look through files, and through all files below directories, for secret values.
-
-        Links are not followed: what they point at is not ours. At most `limit` places are reported.
-        """
-        leaks: list[Leak] = []
-        unreadable: list[str] = []
-        for path in _files(paths, unreadable):
-            if len(leaks) >= limit or self._bytes is None:
-                break
-            try:
-                leaks += self._leaks_in(path)
-            except OSError:
-                unreadable.append(str(path))
-        return Scan(leaks=tuple(leaks[:limit]), unreadable=tuple(unreadable))
-
-    def _leaks_in(self, path: Path) -> Iterator[Leak]:
-        """Read in pieces that overlap by one secret, so that a piece's edge hides nothing."""
-        assert self._bytes is not None
-        kept, lines_before, column_before, seen_until = b"", 0, 0, -1
-        offset = 0
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                window = kept + chunk
-                for start, end in _merged(self._bytes.occurrences(window)):
-                    if offset + end > seen_until:
-                        line = lines_before + window.count(b"\n", 0, start) + 1
-                        newline = window.rfind(b"\n", 0, start)
-                        column = start - newline if newline >= 0 else column_before + start + 1
-                        yield Leak(str(path), line, column)
-                        seen_until = offset + end
-                cut = max(0, len(window) - (self._longest - 1))
-                lines_before += window.count(b"\n", 0, cut)
-                newline = window.rfind(b"\n", 0, cut)
-                column_before = cut - newline - 1 if newline >= 0 else column_before + cut
-                kept = window[cut:]
-                offset += cut
 
     def _hold_from(self, content: bytes) -> int:
         """Offset of the earliest tail that a secret could still begin with; the length when there is none."""
@@ -302,7 +249,7 @@ def _replaced(content: AnyStr, spans: list[tuple[int, int]], mask: AnyStr, nothi
     return nothing.join(pieces)
 
 
-def _encoded(text: str) -> bytes:
+def as_bytes(text: str) -> bytes:
     """As a process has it in its environment: undecodable bytes come back as they were."""
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -322,7 +269,7 @@ def _spellings(value: str) -> Iterator[str]:
         yield _as_json(text, ascii_only=True)
         if any(not (char.isascii() and char.isalnum()) for char in text):
             yield from _percent_encoded(text)
-    yield from _base64_cores(_encoded(value))
+    yield from _base64_cores(as_bytes(value))
 
 
 def _telling_lines(value: str) -> list[str]:
@@ -351,7 +298,7 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 
 
 def _percent_encoded(text: str) -> Iterator[str]:
-    content = _encoded(text)
+    content = as_bytes(text)
 
     def spelled(safe: frozenset[int], digits: Callable[[int], str], blank: str) -> str:
         return "".join(chr(b) if b in safe else blank if b == 0x20 else digits(b) for b in content)
@@ -375,23 +322,3 @@ def _base64_cores(content: bytes) -> Iterator[str]:
         core = encoded[first:last]
         yield core
         yield core.replace("+", "-").replace("/", "_")
-
-
-def _files(paths: Iterable[Path], unreadable: list[str]) -> Iterator[Path]:
-    """Regular files among and below `paths`, in name order. A fifo would block; a link leads elsewhere."""
-    from os import walk
-
-    for path in paths:
-        if _is_a(stat.S_ISREG, path):
-            yield path
-        elif _is_a(stat.S_ISDIR, path):
-            for folder, folders, names in walk(path, onerror=lambda e: unreadable.append(str(e.filename))):
-                folders.sort()
-                yield from (p for name in sorted(names) if _is_a(stat.S_ISREG, p := Path(folder, name)))
-
-
-def _is_a(kind: Callable[[int], bool], path: Path) -> bool:
-    try:
-        return kind(path.lstat().st_mode)
-    except OSError:
-        return False

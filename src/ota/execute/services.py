@@ -106,7 +106,7 @@ class ServiceKeeper:
             run_id=context.run_id,
             what=context.what,
             should_stop=lambda: self._interrupt() is not None,
-            mask=lambda content: context.masker.mask_bytes(content),
+            masker=lambda: context.masker,
             clock=context.clock,
         )
 

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from ota.env.masking import Masker
 from ota.readiness.checks import CheckScene, ask_command
 from ota.system.clock import SYSTEM_CLOCK, Clock
 
@@ -31,7 +32,8 @@ class ServiceScene(Struct, frozen=True, kw_only=True):
     what: str
     """What the run does, for whoever waits for the same service: `run dev`."""
     should_stop: Callable[[], bool] = lambda: False
-    mask: Callable[[bytes], bytes] = lambda content: content
+    masker: Callable[[], Masker] = lambda: Masker(())
+    """Knows the secrets that what is started may print."""
     clock: Clock = SYSTEM_CLOCK
     start_limit_s: float = START_LIMIT_S
 

@@ -1,7 +1,7 @@
 """Running a start command: bounded, interruptible, and without a claim on what it leaves running.
 
-The output goes to a file, not through ota: a server that the command leaves in the background keeps
-its standard output when ota has gone. The file is read while it grows.
+The output does not end with ota: a server that the command leaves in the background keeps its standard
+output when ota has gone, and who keeps that output (`kept_output`) tells ota what comes meanwhile.
 
 Source: runtime specification 13.1, 14.1; decision D14.
 """
@@ -12,11 +12,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ota.backends.kept_output import KeptOutput
 from ota.errors import Finding
 from ota.services.scene import ServiceScene
 from ota.system.clock import Deadline
-from ota.system.file_tail import FileTail, mask_file
-from ota.system.files import private_directory
 from ota.system.spawn import SpawnError, SpawnRequest
 from ota.system.workload import Workload, WorkloadEnd
 
@@ -46,21 +45,31 @@ def run_start(
     Raises:
         HostError: its output cannot be kept.
     """
-    private_directory(log.parent)
-    request = SpawnRequest(
-        argv=argv, cwd=cwd, env=scene.environ, run_id=None, output="file", output_file=log, stdin="devnull"
-    )
+    with KeptOutput(log, scene.masker(), clock=scene.clock) as kept:
+        request = SpawnRequest(
+            argv=argv,
+            cwd=cwd,
+            env=scene.environ,
+            run_id=None,
+            output="file",
+            output_descriptor=kept.write_end,
+            stdin="devnull",
+        )
+        return _supervised(request, scene, kept, on_output)
+
+
+def _supervised(
+    request: SpawnRequest, scene: ServiceScene, kept: KeptOutput, on_output: Callable[[bytes], None]
+) -> StartEnd:
     deadline = Deadline.after(scene.clock, scene.start_limit_s)
     was_interrupted = is_timed_out = False
     try:
-        with (
-            Workload(request, ends_session=False, clock=scene.clock) as workload,
-            FileTail(log, on_output) as tail,
-        ):
+        with Workload(request, ends_session=False, clock=scene.clock) as workload:
+            kept.handed_over()
             end: WorkloadEnd | None = None
             while end is None:
                 end = workload.supervise(lambda _stream, _data: None, limit_s=_TURN_S)
-                tail.read()
+                _pass_on(kept.read(), on_output)
                 if end is None and not (was_interrupted or is_timed_out):
                     was_interrupted = scene.should_stop()
                     is_timed_out = not was_interrupted and deadline.is_over(scene.clock)
@@ -68,9 +77,13 @@ def run_start(
                         workload.request_stop(signal.SIGTERM)
     except SpawnError as error:
         return StartEnd(exit_code=error.exit_code, finding=error.findings[0])
-    finally:
-        mask_file(log, scene.mask)
+    _pass_on(kept.finish(), on_output)
     return StartEnd(exit_code=end.exit_code, was_interrupted=was_interrupted, is_timed_out=is_timed_out)
+
+
+def _pass_on(data: bytes, on_output: Callable[[bytes], None]) -> None:
+    if data:
+        on_output(data)
 
 
 def file_name(service: str) -> str:

@@ -48,6 +48,8 @@ class SpawnRequest(Struct, frozen=True, kw_only=True):
     streams go to `output_file`, which whatever outlives the child may go on writing to."""
     output_file: Path | None = None
     """In mode `file`: emptied, then appended to."""
+    output_descriptor: int = -1
+    """In mode `file`, in place of a path: what both streams go to; it stays the caller's."""
     terminal_streams: tuple[Stream, ...] = ("stdout", "stderr")
     """In mode `terminal`: which streams are pseudo-terminals; the others are pipes."""
     stdin: StdinMode = "devnull"
@@ -128,7 +130,7 @@ def start_child(request: SpawnRequest) -> tuple[Child, tuple[Channel, ...]]:
 
 def _start(request: SpawnRequest, channels: list[Channel]) -> Child:
     output, errors = (channels[0].write_end, channels[1].write_end) if channels else (1, 2)
-    kept = _open_output_file(request.output_file) if request.output == "file" else -1
+    kept = _open_output_file(request) if request.output == "file" else -1
     if kept >= 0:
         output = errors = kept
     null = -1 if request.stdin == "inherit" else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -151,10 +153,12 @@ def _start(request: SpawnRequest, channels: list[Channel]) -> Child:
                 os.close(descriptor)
 
 
-def _open_output_file(path: Path | None) -> int:
-    assert path is not None, "mode `file` names a file"
+def _open_output_file(request: SpawnRequest) -> int:
+    if request.output_descriptor >= 0:
+        return os.dup(request.output_descriptor)
+    assert request.output_file is not None, "mode `file` names a file"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-    return os.open(path, flags, PRIVATE_FILE)
+    return os.open(request.output_file, flags, PRIVATE_FILE)
 
 
 def _executable(request: SpawnRequest) -> str | None:

@@ -1,0 +1,143 @@
+"""Keeping the output of a process that may outlive ota, without its secrets and without end.
+
+Ota cannot read that output itself, because it goes first, and a plain file would take secrets and grow for
+as long as a server lives. So a small process reads it (`output_keeper`), which goes with the last writer.
+Here is ota's side: starting it, giving its pipe to a child, and seeing what the child prints meanwhile.
+
+Source: runtime specification 13.1; decision D14.
+"""
+
+import os
+import select
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from ota.backends.output_keeper import ENOUGH, encode_orders
+from ota.env.masking import Masker
+from ota.errors import Finding, HostError
+from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
+from ota.system.files import private_directory
+from ota.system.host import environ
+from ota.system.process_table import RUN_MARKER
+from ota.system.quick_spawn import quick_spawn
+
+LIMIT_BYTES = 4 * 1024 * 1024
+"""Of the current part; one part before it is kept too."""
+_FINISH_LIMIT_S = 5.0
+_PIECE_BYTES = 65_536
+_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from ota.backends.output_keeper import main; main()"
+
+
+class KeptOutput:
+    """The output of one child. Use as a context manager: leaving lets go of it, and the keeper stays."""
+
+    def __init__(
+        self, log: Path, masker: Masker, *, limit_bytes: int = LIMIT_BYTES, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        """Start the keeper.
+
+        Raises:
+            HostError: the folder cannot be made, or no process can be started.
+        """
+        private_directory(log.parent)
+        self._clock = clock
+        self._pid = 0
+        self._is_over = False
+        try:
+            read_end, self.write_end = os.pipe()
+        except OSError as error:
+            raise HostError(_refused(error)) from error
+        near, far = socket.socketpair()
+        try:
+            self._pid = _start(read_end, far.fileno())
+            near.sendall(encode_orders(str(log.absolute()), limit_bytes, masker.values))
+        except OSError as error:
+            near.close()
+            self.handed_over()
+            raise HostError(_refused(error)) from error
+        finally:
+            os.close(read_end)
+            far.close()
+        self._socket = near
+        self._socket.setblocking(False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.handed_over()
+        self._socket.close()
+        if self._pid:
+            with suppress(ChildProcessError):
+                os.waitpid(self._pid, os.WNOHANG)
+
+    def handed_over(self) -> None:
+        """The child has its own copy of `write_end` now, or never will."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+    def read(self) -> bytes:
+        """What was printed since the last call, without secrets; it never waits."""
+        data = bytearray()
+        while not self._is_over:
+            try:
+                piece = self._socket.recv(_PIECE_BYTES)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                piece = b""
+            self._is_over = not piece
+            data += piece
+        return bytes(data)
+
+    def finish(self, limit_s: float = _FINISH_LIMIT_S) -> bytes:
+        """The rest of what was printed up to now; later output goes to the log alone."""
+        with suppress(OSError):
+            self._socket.send(ENOUGH)
+        deadline = Deadline.after(self._clock, limit_s)
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        data = self.read()
+        while not self._is_over and not deadline.is_over(self._clock):
+            poller.poll(max(1, int(deadline.remaining_s(self._clock) * 1000)))
+            data += self.read()
+        return data
+
+
+def _start(read_end: int, control: int) -> int:
+    """The keeper's pid. It has its own session, belongs to no run, and holds nothing else of ota's.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    # without the interpreter's search for packages, which takes longer than what the keeper needs of them
+    argv = (sys.executable, "-I", "-S", "-c", _CODE, str(Path(__file__).parents[2]))
+    environment = {name: value for name, value in environ().items() if name != RUN_MARKER}
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        streams = (read_end, control, null)
+        pid = quick_spawn(sys.executable, argv, environment, Path.cwd(), streams, own_session=True)
+        if pid is not None:
+            return pid
+        import subprocess
+
+        return subprocess.Popen(
+            argv, stdin=read_end, stdout=control, stderr=null, env=environment, start_new_session=True
+        ).pid
+    finally:
+        os.close(null)
+
+
+def _refused(error: OSError) -> Finding:
+    return Finding(
+        code="OTA_OUTPUT_UNKEPT",
+        summary="the output of what is to go on after ota cannot be kept",
+        why=f"the process that would keep it cannot be started: {error.strerror or error}",
+        next="close some programs, or raise the limits on processes and open files: `ulimit -u`, `ulimit -n`",
+        category="execution",
+        owner="host",
+    )
