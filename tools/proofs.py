@@ -85,7 +85,7 @@ def read_claims(record: Path) -> dict[str, Claims]:
 
 
 def run_marked_tests() -> None:
-    """Run the tests that claim a row, those with engines where engines are up; what they print goes to standard error."""
+    """Run the tests that claim a row, with engines if some are up; its output goes to standard error."""
     command = [sys.executable, "-m", "pytest", "-n", "auto", "-m", "proves", f"--record={OWN_RECORD}"]
     OWN_RECORD.unlink(missing_ok=True)
     subprocess.run(command, cwd=ROOT, stdout=sys.stderr)
