@@ -26,7 +26,6 @@ from ota.contract.model.scalars import (
 from ota.contract.planes import LifecycleSource, PlaneSource
 from ota.env.layers import EnvLayers
 from ota.errors import Finding
-from ota.resolve.render_plan import RenderPlan
 from ota.resolve.service_plan import ServicePlan
 
 Relation = Literal[
@@ -321,8 +320,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     services: tuple[ServicePlan, ...] = ()
     """What the tasks require, with all they depend on, in starting order."""
     workflow: str | None = None
-    render: RenderPlan | None = None
-    """Files that the workflow's env profile makes before anything runs."""
     skipped_dependencies: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     """Names of secret variables."""
