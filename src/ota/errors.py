@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 Severity = Literal["error", "warn", "info"]
 
@@ -118,8 +117,3 @@ def in_file_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         return (0, place.line, place.column)
 
     return tuple(sorted(findings, key=key))
-
-
-def placed(finding: Finding, place: Place) -> Finding:
-    """The same finding, pointing at `place`."""
-    return replace(finding, place=place)

@@ -1,6 +1,6 @@
 """Which tasks an agent may run, and why not."""
 
-from ota.contract.agent_safety import AgentSafety, agent_safe_tasks, unsafe_reasons
+from ota.contract.agent_safety import AgentSafety
 from ota.contract.model import Contract, Project
 from ota.contract.model.agent import Agent
 from ota.contract.model.tasks import Effects, Task
@@ -14,7 +14,7 @@ def test_flag_and_agent_list_mean_the_same() -> None:
     made = contract(
         Agent(safe_tasks=("b",)), a=Task(run="a", safe_for_agent=True), b=Task(run="b"), c=Task(run="c")
     )
-    assert agent_safe_tasks(made) == {"a", "b"}
+    assert AgentSafety(made).effective == {"a", "b"}
 
 
 def test_one_unmarked_task_of_the_closure_refuses_all_that_reach_it() -> None:
@@ -24,11 +24,11 @@ def test_one_unmarked_task_of_the_closure_refuses_all_that_reach_it() -> None:
         deploy=Task(run="d"),
         lint=Task(run="l", safe_for_agent=True),
     )
-    assert agent_safe_tasks(made) == {"lint"}
-    (reason,) = unsafe_reasons(made, "top")
+    assert AgentSafety(made).effective == {"lint"}
+    (reason,) = AgentSafety(made).reasons("top")
     assert (reason.kind, reason.task, reason.route) == ("not_marked", "deploy", ("top", "mid", "deploy"))
     assert "top -> mid -> deploy" in reason.why
-    assert unsafe_reasons(made, "lint") == ()
+    assert AgentSafety(made).reasons("lint") == ()
 
 
 def test_writes_outside_the_boundary_are_reasons() -> None:
@@ -37,17 +37,17 @@ def test_writes_outside_the_boundary_are_reasons() -> None:
         Agent(writable_paths=("dist", "secrets"), protected_paths=("secrets",)),
         a=Task(run="a", safe_for_agent=True, effects=writes),
     )
-    assert [reason.kind for reason in unsafe_reasons(made, "a")] == [
+    assert [reason.kind for reason in AgentSafety(made).reasons("a")] == [
         "protected_path",
         "outside_boundary",
         "workspace_writes",
     ]
-    assert agent_safe_tasks(made) == frozenset()
+    assert AgentSafety(made).effective == frozenset()
 
 
 def test_network_and_external_state_alone_do_not_refuse() -> None:
     effects = Effects(network=True, external_state=("queue",))
-    assert agent_safe_tasks(contract(a=Task(run="a", safe_for_agent=True, effects=effects))) == {"a"}
+    assert AgentSafety(contract(a=Task(run="a", safe_for_agent=True, effects=effects))).effective == {"a"}
 
 
 def test_reasons_and_the_whole_answer_agree_also_in_cycles() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ota.readiness.results import ProbeResult
-from ota.readiness.timing import DEFAULT_TIMING, Pace, Timing, parse_timing
+from ota.readiness.timing import DEFAULT_TIMING, Pace, Timing
 from ota.readiness.wait import (
     Attempt,
     Exhausted,
@@ -63,32 +63,8 @@ def wait(probe: ScriptedProbe, clock: FakeClock, timing: Timing = DEFAULT_TIMING
 
 
 def test_the_defaults_are_500_ms_120_retries_2_s_and_no_start_period() -> None:
-    assert parse_timing() == DEFAULT_TIMING
     assert Timing(interval_s=0.5, retries=120, timeout_s=2.0, start_period_s=0.0) == DEFAULT_TIMING
     assert DEFAULT_TIMING.budget_s == 60
-
-
-def test_declared_timings_are_read_and_a_bare_number_is_milliseconds() -> None:
-    timing = parse_timing(interval="250", retries=4, timeout="3s", start_period="1m")
-    assert timing == Timing(interval_s=0.25, retries=4, timeout_s=3.0, start_period_s=60.0)
-
-
-def test_a_named_probes_timeout_wins_over_the_inline_one() -> None:
-    assert parse_timing(timeout="3s", probe_timeout="10").timeout_s == 10
-    assert parse_timing(timeout="3s", probe_timeout="1500").timeout_s == 1.5
-
-
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({"interval": "0s"}, "interval: must be"),
-        ({"start_period": "x"}, "start_period: "),
-        ({"retries": 0}, "retries: "),
-    ],
-)
-def test_a_bad_timing_names_its_field(fields: dict[str, object], reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        parse_timing(**fields)  # type: ignore[arg-type]
 
 
 def test_polling_is_fast_first_up_to_the_interval() -> None:

@@ -310,6 +310,15 @@ def test_a_context_for_another_host_is_refused(key: str, value: str) -> None:
     assert f"`{value}`" in finding.why
 
 
+@pytest.mark.parametrize("spelling", ["x64", "x86_64", "amd64"])
+def test_an_architecture_may_be_spelled_as_other_tools_do(spelling: str) -> None:
+    text = (
+        f"execution: {{default_context: w, contexts: {{w: {{backend: native, only_arch: [{spelling}]}}}}}}\n"
+        "tasks: {a: {run: x}}"
+    )
+    assert task_plan(text, "a").refusals == ()
+
+
 def test_a_task_for_another_system_refuses_every_closure_that_reaches_it() -> None:
     contract = loaded("tasks: {a: {run: x, depends_on: [b]}, b: {run: x, only_on: [macos]}}")
     assert refused(contract, "a").code == "OTA_TASK_HOST_PLATFORM_UNSUPPORTED"

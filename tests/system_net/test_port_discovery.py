@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from ota.errors import HostError
-from ota.system.discovery import BoundPort, PortDiscovery, WorkloadProcesses, discover_port
+from ota.system.discovery import BoundPort, PortDiscovery, WorkloadProcesses
 from ota.system.sockets import ProcessListener
 
 
@@ -147,7 +147,14 @@ def processes_of(process: subprocess.Popen[str]) -> WorkloadProcesses:
 
 def discover(process: subprocess.Popen[str], stop: threading.Event | None = None) -> BoundPort | None:
     discovery = PortDiscovery(processes_of(process), subject="task `dev`", started_at=time.monotonic())
-    return discover_port(discovery, stop)
+    stop = stop or threading.Event()
+    while not stop.is_set():
+        now = time.monotonic()
+        due = discovery.step(now)
+        if due is None:
+            return discovery.found
+        stop.wait(max(0.0, due - now))
+    return None
 
 
 @pytest.mark.edge

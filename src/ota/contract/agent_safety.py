@@ -152,13 +152,3 @@ class AgentSafety:
                 why=f"task `{name}`{via}: {breach.why}",
                 next=breach.next,
             )
-
-
-def unsafe_reasons(contract: Contract, task: str) -> tuple[UnsafeReason, ...]:
-    """Why an agent may not run this task; empty when it may."""
-    return AgentSafety(contract).reasons(task)
-
-
-def agent_safe_tasks(contract: Contract) -> frozenset[str]:
-    """Tasks that are effectively agent-safe, closure aware."""
-    return AgentSafety(contract).effective

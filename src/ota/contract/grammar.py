@@ -320,6 +320,11 @@ def canonical_arch(text: str) -> str:
     return _ARCH_ALIASES.get(lower, lower)
 
 
+def allows_arch(allowed: Iterable[str], arch: str) -> bool:
+    """Whether `only_arch` names an architecture, in any of its spellings."""
+    return arch in map(canonical_arch, allowed)
+
+
 def check_container_platform(text: str) -> str | None:
     """What an engine takes as `--platform`."""
     if re.fullmatch(_CONTAINER_PLATFORM, text):

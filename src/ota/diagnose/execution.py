@@ -8,6 +8,7 @@ Source: doctor specification 5 (context host support), 7, 8; commands specificat
 
 from collections.abc import Iterator
 
+from ota.contract.grammar import allows_arch
 from ota.contract.model.scalars import Lifecycle, Plane
 from ota.diagnose.scene import Scene
 from ota.errors import Evidence, Finding, Severity
@@ -77,7 +78,7 @@ def unsupported_contexts(scene: Scene) -> frozenset[str]:
         name
         for name, context in scene.planes.contexts.items()
         if (context.only_on is not None and host.os not in context.only_on)
-        or (context.only_arch is not None and host.arch not in context.only_arch)
+        or (context.only_arch is not None and not allows_arch(context.only_arch, host.arch))
     )
 
 

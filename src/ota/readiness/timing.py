@@ -14,7 +14,7 @@ The rules (decisions D7, D28; runtime specification 11.1, 23):
 
 from msgspec import Struct
 
-from ota.contract.durations import parse_check_timeout, parse_duration_ms, render_duration
+from ota.contract.durations import render_duration
 
 FIRST_PAUSE_S = 0.025
 REFUSED_PAUSE_S = 0.020
@@ -48,34 +48,6 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_TIMING = Timing()
-
-
-def parse_timing(
-    *,
-    interval: str | None = None,
-    retries: int | None = None,
-    timeout: str | None = None,
-    start_period: str | None = None,
-    probe_timeout: str | None = None,
-) -> Timing:
-    """The timing of one readiness; what is None takes its default.
-
-    A named probe's own `timeout` (`probe_timeout`, read by D4) wins over the inline one.
-
-    Raises:
-        ValueError: the reason, after the name of the field it is about.
-    """
-    timeout_s = _seconds("timeout", timeout, DEFAULT_TIMING.timeout_s)
-    if probe_timeout is not None:
-        timeout_s = parse_check_timeout(probe_timeout).ms / 1000
-    if retries is not None and retries < 1:
-        raise ValueError("retries: must be greater than zero")
-    return Timing(
-        interval_s=_seconds("interval", interval, DEFAULT_TIMING.interval_s),
-        retries=DEFAULT_TIMING.retries if retries is None else retries,
-        timeout_s=timeout_s,
-        start_period_s=_seconds("start_period", start_period, DEFAULT_TIMING.start_period_s),
-    )
 
 
 class Pace:
@@ -136,15 +108,6 @@ class Pace:
         pause_s = min(self._pause_s, self.timing.interval_s)
         self._pause_s *= 2
         return pause_s
-
-
-def _seconds(field: str, text: str | None, default: float) -> float:
-    if text is None:
-        return default
-    try:
-        return parse_duration_ms(text) / 1000
-    except ValueError as error:
-        raise ValueError(f"{field}: {error}") from error
 
 
 def _text(seconds: float) -> str:

@@ -10,7 +10,7 @@ commands specification 1.5, 2.5; decisions D1, D11.
 
 from collections.abc import Iterator
 
-from ota.contract.grammar import format_memory, parse_memory
+from ota.contract.grammar import allows_arch, format_memory, parse_memory
 from ota.contract.model.execution import ContainerSettings, RemoteSettings, SharedBackend
 from ota.contract.planes import has_base_body
 from ota.errors import Finding
@@ -151,11 +151,11 @@ def _host_refusals(ts: TaskScope) -> Iterator[Finding]:
             owner="host",
         )
     context = ts.choice.context
-    for key, allowed, actual in (
-        ("only_on", context.only_on, host.os),
-        ("only_arch", context.only_arch, host.arch),
+    for key, allowed, is_allowed in (
+        ("only_on", context.only_on, host.os in (context.only_on or ())),
+        ("only_arch", context.only_arch, allows_arch(context.only_arch or (), host.arch)),
     ):
-        if allowed is not None and actual not in allowed:
+        if allowed is not None and not is_allowed:
             yield Finding(
                 code="OTA_CONTEXT_HOST_PLATFORM_UNSUPPORTED",
                 summary=f"context `{ts.choice.name}` does not support this host",

@@ -116,11 +116,6 @@ class Deadline(Struct, frozen=True, kw_only=True):
         return clock.monotonic_s() >= self.at_s
 
 
-def sleep_until(clock: Clock, at_s: float) -> None:
-    """Sleep until the monotonic clock shows `at_s`; at once when that has passed."""
-    clock.sleep(at_s - clock.monotonic_s())
-
-
 def now_utc(clock: Clock = SYSTEM_CLOCK) -> str:
     """The wall clock as RFC 3339 in UTC with milliseconds: `2025-06-15T15:06:40.000Z`."""
     milliseconds = int(clock.wall_s() * 1000)

@@ -7,8 +7,6 @@ whether its leader ended, so shell wrappers and children are covered by whatever
 Source: runtime specification 10.4, 23.
 """
 
-import threading
-import time
 from collections.abc import Callable, Collection
 from typing import Literal
 
@@ -149,22 +147,6 @@ class PortDiscovery:
                 owner="repo_contract" if case == "AMBIGUOUS" else "host",
             )
         )
-
-
-def discover_port(search: PortDiscovery, stop: threading.Event | None = None) -> BoundPort | None:
-    """Step a search until it has an answer; None when `stop` was set first.
-
-    Raises:
-        HostError: as `PortDiscovery` says.
-    """
-    stop = stop or threading.Event()
-    while not stop.is_set():
-        now = time.monotonic()
-        due = search.step(now)
-        if due is None:
-            return search.found
-        stop.wait(max(0.0, due - now))
-    return None
 
 
 def _bound_port(listeners: tuple[ProcessListener, ...]) -> BoundPort:
