@@ -58,6 +58,7 @@ class StepFacts(Struct, kw_only=True):
     container: ContainerEntered | None = None
     termination: ServiceTerminated | None = None
     left_running: LeftRunning | None = None
+    already_running: AlreadyRunning | None = None
 
     @property
     def primary(self) -> Endpoint | None:
@@ -267,8 +268,9 @@ def _fold_step(steps: dict[str, StepFacts], event: Event) -> None:
             step.container = event
         case ServiceTerminated():
             step.termination = event
-        case AlreadyRunning(detail=detail):
-            step.notes.append(f"already running, not started ({detail})")
+        case AlreadyRunning(detail=detail, stop=stop):
+            step.already_running = event
+            step.notes.append(f"already running, not started ({detail}); end it with `{stop}`")
         case LeftRunning(pid=pid, stop=stop, log=log):
             step.left_running = event
             step.notes.append(f"left running: pid {pid}, prints to {log}; end it with `{stop}`")

@@ -23,6 +23,7 @@ _SHOWN_PHASES = {"attach": "run"}
 """Staying in the foreground is a matter of the run task."""
 _FAILED_CODES: dict[UpStatus, str] = {
     "PREPARE FAILED": "OTA_UP_PREPARE_FAILED",
+    "PROVISIONING FAILED": "OTA_UP_SETUP_FAILED",
     "SETUP FAILED": "OTA_UP_SETUP_FAILED",
     "RUN FAILED": "OTA_UP_RUN_FAILED",
 }
@@ -134,6 +135,12 @@ def up_next(facts: RunFacts, up: UpPlan) -> Sequence[str]:
     if up.run is None:
         return next_actions(facts, up.plan)
     task = up.plan.steps[up.run].task.name
+    step = facts.step(up.run)
+    if step is not None and step.already_running is not None:
+        return (
+            f"`{step.already_running.stop}` ends `{task}`, which was running before",
+            f"`ota tasks --use{target}` lists what can be run",
+        )
     return (
         f"`{_with_detach(up)}` brings it up again and leaves `{task}` running",
         f"`ota run {task}{target}` runs it in the foreground",

@@ -358,6 +358,8 @@ class AlreadyRunning(Struct, frozen=True, kw_only=True):
     pid: int
     detail: str
     """Who started it, and since when."""
+    stop: str
+    """The command that ends it."""
 
 
 class LeftRunning(Struct, frozen=True, kw_only=True):

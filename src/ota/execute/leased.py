@@ -108,9 +108,7 @@ class LeasedAttendant:
             self._inner.confirm()
             self._lease.stands("ready")
         self._fulfil()
-        if self._lease.standing == "starting" or self._tail is not None:
-            return min(due, _TURN_S) if due is not None else _TURN_S
-        return due
+        return min(due, _TURN_S) if due is not None else _TURN_S  # a wish is seen on a turn
 
     def interrupted(self) -> None:
         self._inner.interrupted()

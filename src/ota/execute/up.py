@@ -167,19 +167,18 @@ class _Course:
             halt = self._phase("prepare", up.prepare, lambda: self._task(up.prepare, "PREPARE FAILED"))
         if halt is not None:
             return halt
-        halt = self._phase("preconditions", "", self._preconditions)
-        if halt is None or up.setup is None or not _may_be_cured(halt):
-            return halt
-        early = self._phase("setup", up.setup, lambda: self._task(up.setup, "SETUP FAILED"))
-        if early is not None:
-            # a setup that could not even begin is no news beside what it was to mend
-            return early if early.interrupt is not None or early.was_attempted else self._again(halt)
-        return self._phase("provisioning", "", self._preconditions)
+        unmet = self._phase("preconditions", "", lambda: self._preconditions("preconditions"))
+        if unmet is None or up.setup is None or not _may_be_cured(unmet):
+            return unmet
+        return self._phase("provisioning", up.setup, lambda: self._provide(unmet))
 
-    def _again(self, halt: Halt) -> Halt:
-        """The preconditions are what counts after all."""
-        self._end_phase("preconditions", halt.status)
-        return halt
+    def _provide(self, unmet: Halt) -> Halt | None:
+        """Setup runs early, because it may mend what was found; then that is asked once more."""
+        early = self._task(self._up.setup, "PROVISIONING FAILED")
+        if early is None:
+            return self._preconditions("provisioning")
+        # a setup that could not even begin is no news beside what it was to mend
+        return early if early.interrupt is not None or early.was_attempted else unmet
 
     def _with_run_task(self, service: RunService, step: StepPlan) -> Halt | None:
         name = step.task.name
@@ -239,8 +238,8 @@ class _Course:
 
     # -- diagnoses -------------------------------------------------------------------------------
 
-    def _preconditions(self) -> Halt | None:
-        return self._diagnose("preconditions", lambda: preconditions(self._scene()))
+    def _preconditions(self, phase: Phase) -> Halt | None:
+        return self._diagnose(phase, lambda: preconditions(self._scene()))
 
     def _confirm(self) -> Halt | None:
         halt = self._diagnose("post-up diagnosis", self._patiently)
@@ -351,7 +350,7 @@ def _halt_of(result: StepResult, failed: UpStatus) -> Halt | None:
     if result.interrupt is not None:
         return Halt(status="INTERRUPTED", exit_code=result.exit_code, interrupt=result.interrupt)
     halt = _halt_of_failure(result.failure, result.exit_code or 1, failed)
-    return replace(halt, was_attempted=result.end is not None)
+    return replace(halt, was_attempted=result.end is not None and result.end.was_started)
 
 
 def _halt_of_failure(failure: Failure | None, exit_code: int, failed: UpStatus) -> Halt:

@@ -208,7 +208,12 @@ class RunService:
         context, step = self._context, self._step
         self._begin_step()
         context.stream.emit(
-            AlreadyRunning(step=step.id, pid=running.leader.pid, detail=context.masker.mask(running.detail))
+            AlreadyRunning(
+                step=step.id,
+                pid=running.leader.pid,
+                detail=context.masker.mask(running.detail),
+                stop=running.stop,
+            )
         )
         resolved = endpoints_of(with_bind_ports(self._runtime, running.ports))
         if resolved.projected or resolved.internal:
