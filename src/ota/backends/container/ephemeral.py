@@ -34,12 +34,11 @@ from ota.backends.container.identity import (
 from ota.backends.container.images import fetch_image, is_image_missing
 from ota.backends.container.networks import compose_networks, ensure_networks, join_networks
 from ota.backends.container.orphans import (
-    owner_start,
     reap_legacy,
     reap_orphans,
     reclaim_persistent,
 )
-from ota.backends.container.ownership import ensure_token, record_engine
+from ota.backends.container.ownership import ensure_token, owner_start, record_engine
 from ota.backends.container.publication import (
     AUTO_ATTEMPTS,
     RECLAIM_RETRIES,

@@ -6,7 +6,6 @@ of other repositories and of unknown state are never touched.
 Source: runtime specification 6.2, 6.3, 6.4, 25.4.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 
 from ota.backends.container.engine import Engine
@@ -25,13 +24,6 @@ from ota.backends.container.ownership import owner_life
 from ota.backends.container.publication import publishes
 from ota.backends.container.work import PublishedPort, Work
 from ota.errors import Finding, HostError
-from ota.system.processes import observe_identity
-
-
-def owner_start() -> str:
-    """When this process started, for the label that tells it from a later one with its pid."""
-    identity = observe_identity(os.getpid())
-    return str(identity.start_ticks) if identity is not None else ""
 
 
 def list_owned(engine: Engine, token: str) -> tuple[Listed, ...]:

@@ -19,7 +19,8 @@ from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.files import private_directory, read_bytes, remove_file, write_atomic
 from ota.system.locks import ResourceLock
-from ota.system.process_table import observe_process
+from ota.system.process_table import observe_pid_namespace, observe_process
+from ota.system.processes import boot_id, observe_identity
 
 OwnerLife = Literal["alive", "dead", "unknown"]
 
@@ -201,17 +202,29 @@ def _lock(path: Path, what: str, clock: Clock) -> ResourceLock:
 def owner_life(labels: Mapping[str, str]) -> OwnerLife:
     """Whether the ota process that made an ephemeral container still runs.
 
-    With its start time in the labels, a later process that got its pid does not count as the owner.
+    With its start time in the labels, a later process that got its pid does not count as the owner. An owner
+    whose pid was counted elsewhere, on another machine or inside a container, cannot be looked up here.
     """
     pid = _number(labels.get(LABEL_OWNER_PID, ""))
-    if pid is None:
+    ticks, _, where = labels.get(LABEL_OWNER_START, "").partition("/")
+    if pid is None or where not in ("", _here()):
         return "unknown"
     facts = observe_process(pid)
     if facts is None:
         return "alive" if _is_hidden(pid) else "dead"
-    start = _number(labels.get(LABEL_OWNER_START, ""))
+    start = _number(ticks)
     is_owner = not facts.is_dead and start in (None, facts.start_ticks)
     return "alive" if is_owner else "dead"
+
+
+def owner_start() -> str:
+    """When and where this process started, for the label: `<ticks>/<boot>/<pid namespace>`."""
+    identity = observe_identity(os.getpid())
+    return f"{identity.start_ticks}/{_here()}" if identity is not None else ""
+
+
+def _here() -> str:
+    return f"{boot_id()}/{observe_pid_namespace()}"
 
 
 def _number(text: str) -> int | None:

@@ -36,8 +36,8 @@ from ota.backends.container.identity import (
 from ota.backends.container.images import fetch_image, is_image_missing
 from ota.backends.container.leases import Leases
 from ota.backends.container.networks import compose_networks, ensure_networks, join_networks
-from ota.backends.container.orphans import list_owned, owner_start, remove_containers
-from ota.backends.container.ownership import ensure_token, record_engine
+from ota.backends.container.orphans import list_owned, remove_containers
+from ota.backends.container.ownership import ensure_token, owner_start, record_engine
 from ota.backends.container.publication import conflict, lost_port, published_ports, taken_port
 from ota.backends.container.signalling import BodyEnding, end_body, is_nothing_running, signal_body
 from ota.backends.container.starting import not_started_finding
