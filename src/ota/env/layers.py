@@ -31,6 +31,18 @@ LayerName = Literal[
 ]
 
 
+class RenderedDotenv(Struct, frozen=True, kw_only=True):
+    """A dotenv file that an env profile makes: read as it will be, also before it is written."""
+
+    path: str
+    template: str | None = None
+    """Repository-relative file whose text comes first."""
+    names: tuple[str, ...] = ()
+    """What is set in it, where it has a value."""
+    basis: "EnvLayers"
+    """Where those values come from."""
+
+
 class EnvLayer(Struct, frozen=True, kw_only=True):
     """One layer of literal values, or one dotenv file to read. Lowest first in `EnvLayers.overlay`."""
 
@@ -38,6 +50,8 @@ class EnvLayer(Struct, frozen=True, kw_only=True):
     values: Mapping[str, str] = {}
     file: str | None = None
     """Repository-relative dotenv path; missing or broken refuses the task."""
+    rendered: RenderedDotenv | None = None
+    """What makes `file`, which then need not exist."""
     field: tuple[str | int, ...] = ()
     """Where the layer stands in the contract."""
     passwords: Mapping[str, str] = {}

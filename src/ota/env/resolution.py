@@ -19,10 +19,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ota.contract.model.env import EnvSource, EnvVar
-from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers
+from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, RenderedDotenv
 from ota.env.masking import MASK
-from ota.env.sources import LoadedSource, ReadFile, SourceStatus, load_source, load_sources, source_finding
-from ota.errors import Finding, Place
+from ota.env.sources import (
+    LoadedSource,
+    ReadFile,
+    SourceStatus,
+    load_source,
+    load_sources,
+    parse_source,
+    source_finding,
+)
+from ota.errors import Finding, HostError, Place
 
 Field = tuple[str | int, ...]
 Locate = Callable[[Field], Place]
@@ -164,6 +172,42 @@ def resolve_env(
     )
 
 
+def rendered_dotenv(
+    rendered: RenderedDotenv, environ: Mapping[str, str], read: ReadFile
+) -> tuple[bytes, tuple[Finding, ...]]:
+    """The content of a rendered file: its template, and every name that has a value set in it."""
+    from ota.env.dotenv import ChangeMode, UnreadableError, decode, with_values  # paid only where one is made
+
+    text = ""
+    if rendered.template is not None:
+        template = read(rendered.template)
+        if template is None:
+            return b"", (_no_template(rendered),)
+        try:
+            text = decode(template)
+        except UnreadableError as error:
+            return b"", (_no_template(rendered, error.reason),)
+    search = _Search(rendered.basis, environ, read, {}, None, True)
+    found = {name: search.resolve(name).value for name in rendered.names}
+    changes: dict[str, tuple[str, ChangeMode]] = {
+        name: (value, "replace") for name, value in found.items() if value is not None
+    }
+    try:
+        return with_values(text, changes, file=rendered.path).encode(), ()
+    except HostError as error:
+        return b"", error.findings
+
+
+def _no_template(rendered: RenderedDotenv, why: str = "there is no such file") -> Finding:
+    return Finding(
+        code="OTA_ENV_TEMPLATE_UNREADABLE",
+        summary=f"`{rendered.path}` cannot be rendered from `{rendered.template}`",
+        why=why,
+        next=f"create `{rendered.template}` as a dotenv file, or remove `template` from the env profile",
+        category="environment",
+    )
+
+
 class _Search:
     """One look-up over all layers."""
 
@@ -197,7 +241,13 @@ class _Search:
     ) -> tuple[EnvLayer, Mapping[str, str], LoadedSource | None]:
         if layer.file is None:
             return layer, layer.values, None
-        loaded = load_source(EnvSource(kind="dotenv", path=layer.file, must_exist=True), read)
+        source = EnvSource(kind="dotenv", path=layer.file, must_exist=True)
+        if layer.rendered is not None:
+            content, findings = rendered_dotenv(layer.rendered, self.environ, read)
+            self.findings += findings
+            loaded = parse_source(source, content)
+        else:
+            loaded = load_source(source, read)
         if loaded.is_blocking:
             self.findings.append(self._env_file_finding(layer, loaded))
         return layer, loaded.values, loaded

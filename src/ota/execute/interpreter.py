@@ -94,6 +94,10 @@ class Interpreter:
                 self._services = ServiceKeeper(self._context, self.next_order)
             return self._services
 
+    def refuse(self, failure: Failure) -> StepResult:
+        """The requested step does not begin, because of something that concerns the whole run."""
+        return self._refused(self._context.plan.requested_step, failure)
+
     def _stop_all(self) -> None:
         self._context.interrupts.request(signal.SIGTERM)
 

@@ -88,7 +88,8 @@ def run_plan(
     what = f"run {plan.requested_step.task.name}"
     with in_progress(plan, run_id, what, surroundings, stream, masker) as context:
         interpreter = Interpreter(context)
-        result = interpreter.run()
+        unrendered = render_files(context)
+        result = interpreter.run() if unrendered is None else interpreter.refuse(unrendered)
         fault_point("body.after")
         end_and_look(context, is_good=result.is_good)
         conclude(context)
@@ -165,6 +166,15 @@ def conclude(context: RunContext) -> None:
     if context.logs is not None:
         context.logs.close()
     context.journal.close()
+
+
+def render_files(context: RunContext) -> Failure | None:
+    """Make what the workflow's env profile renders; None when it is there, and when there is nothing."""
+    if context.plan.render is None:
+        return None
+    from ota.execute.rendering import render_profile  # paid only by workflows that render files
+
+    return render_profile(context)
 
 
 def outputs_of(interpreter: Interpreter) -> tuple[tuple[str, Excerpt], ...]:

@@ -34,7 +34,15 @@ from ota.execute.events import (
     UpStatus,
 )
 from ota.execute.interpreter import Interpreter, StepResult
-from ota.execute.run import Ran, Surroundings, conclude, end_and_look, in_progress, outputs_of
+from ota.execute.run import (
+    Ran,
+    Surroundings,
+    conclude,
+    end_and_look,
+    in_progress,
+    outputs_of,
+    render_files,
+)
 from ota.execute.stream import EventStream
 from ota.execute.up_service import Fate, Keeps, RunService
 from ota.readiness.timing import DEFAULT_TIMING
@@ -239,6 +247,9 @@ class _Course:
     # -- diagnoses -------------------------------------------------------------------------------
 
     def _preconditions(self, phase: Phase) -> Halt | None:
+        unrendered = render_files(self._context)
+        if unrendered is not None:
+            return Halt(status="NOT READY", failure=replace(unrendered, origin="preconditions"))
         return self._diagnose(phase, lambda: preconditions(self._scene()))
 
     def _confirm(self) -> Halt | None:

@@ -62,6 +62,14 @@ def chosen_body(ts: TaskScope) -> Chosen | None:
     return None
 
 
+def is_compose_body(ts: TaskScope) -> bool:
+    """Whether Compose itself runs the task and reads env files of its own."""
+    chosen = chosen_body(ts)
+    if chosen is None:
+        return False
+    return chosen.key == "compose" or isinstance(getattr(chosen.owner, chosen.key), LaunchCompose)
+
+
 def plan_body(ts: TaskScope) -> BodyPlan | None:
     """The body as the executor takes it; None beside a refusal."""
     chosen = chosen_body(ts)

@@ -6,9 +6,11 @@ decision D18.
 
 from collections.abc import Mapping
 
-from ota.contract.model.env import EnvSource
+from ota.contract.model.env import EnvProfile, EnvSource
 from ota.contract.model.tasks import AdapterInputs, AdapterOverlay, EnvBinding, FromService
-from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, LayerName
+from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, LayerName, RenderedDotenv
+from ota.resolve.bodies import is_compose_body
+from ota.resolve.render_plan import RenderPlan
 from ota.resolve.scope import Scope, TaskScope
 from ota.system.addresses import address_text
 
@@ -34,7 +36,7 @@ def task_layers(ts: TaskScope, required: tuple[str, ...]) -> EnvLayers:
     layers: list[EnvLayer] = [
         EnvLayer(name="cache_fallback", values=_cache_fallbacks(ts), field=("execution",)),
         EnvLayer(name="adapter", values=_adapter_values(ts), field=(*ts.field, "adapter_inputs")),
-        *_profile_layers(scope),
+        *_profile_layers(scope, is_compose=is_compose_body(ts)),
         *_files("env_file", task.env_files, (*ts.field, "env_files")),
     ]
     if ts.variant is not None:
@@ -75,15 +77,55 @@ def _files(name: LayerName, files: tuple[str, ...], field: tuple[str | int, ...]
     return [EnvLayer(name=name, file=file, field=(*field, index)) for index, file in enumerate(files)]
 
 
-def _profile_layers(scope: Scope) -> list[EnvLayer]:
+def _profile_layers(scope: Scope, *, is_compose: bool = False) -> list[EnvLayer]:
+    """Files and values of the profile, a rendered file first; where Compose runs, that file is Compose's."""
     profile = scope.profile
     if profile is None:
         return []
     field = ("env", "profiles", scope.selection.profile_name or "")
+    rendered = rendered_of(scope) if not is_compose else None
+    first = (
+        [EnvLayer(name="profile_env_file", file=rendered.path, rendered=rendered, field=(*field, "render"))]
+        if rendered is not None
+        else []
+    )
+    return [*first, *_own_profile_layers(profile, field)]
+
+
+def _own_profile_layers(profile: EnvProfile, field: tuple[str, ...]) -> list[EnvLayer]:
     return [
         *_files("profile_env_file", profile.env_files, (*field, "env_files")),
         EnvLayer(name="profile", values=profile.env, field=(*field, "env")),
     ]
+
+
+def plan_rendering(scope: Scope) -> RenderPlan | None:
+    """What the profile in effect renders; None for nothing."""
+    profile = scope.profile
+    if profile is None or profile.render is None:
+        return None
+    return RenderPlan(
+        profile=scope.selection.profile_name or "", dotenv=rendered_of(scope), files=profile.render.files
+    )
+
+
+def rendered_of(scope: Scope) -> RenderedDotenv | None:
+    """The dotenv file the profile in effect makes of its own values, those of an instance above them."""
+    profile = scope.profile
+    if profile is None or profile.render is None or profile.render.dotenv is None:
+        return None
+    declared = profile.render.dotenv
+    field = ("env", "profiles", scope.selection.profile_name or "")
+    own = _own_profile_layers(profile, field)
+    selected = scope.selection.instance
+    if selected is not None:
+        own.append(EnvLayer(name="instance", values=selected.instance.env, field=(*field, "env")))
+    return RenderedDotenv(
+        path=declared.path,
+        template=declared.template,
+        names=declared.include or tuple(dict.fromkeys(name for layer in own for name in layer.values)),
+        basis=_layers(scope, tuple(own), required=()),
+    )
 
 
 def _values(
@@ -188,12 +230,15 @@ def _family(ts: TaskScope, family: str) -> AdapterOverlay:
     selected = ts.scope.selection.instance
     own = selected.instance.tasks.get(ts.name) if selected is not None else None
     stated.append(own.adapter_inputs if own is not None else None)
+    rendered = rendered_of(ts.scope) if family == "compose" and is_compose_body(ts) else None
     overlays = [overlay for each in stated if each is not None for overlay in _overlays(each, family)]
     if family == "compose" and workflow is not None and workflow.env is not None:
         legacy = AdapterOverlay(
             files=workflow.env.compose_files, project_name=workflow.env.compose_project_name
         )
         overlays.insert(0, legacy)
+    if rendered is not None:
+        overlays.insert(0, AdapterOverlay(env_files=(rendered.path,)))
     return AdapterOverlay(
         env_files=tuple(file for each in overlays for file in each.env_files or ()),
         files=tuple(file for each in overlays for file in each.files or ()),

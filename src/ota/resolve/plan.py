@@ -26,6 +26,7 @@ from ota.contract.model.scalars import (
 from ota.contract.planes import LifecycleSource, PlaneSource
 from ota.env.layers import EnvLayers
 from ota.errors import Finding
+from ota.resolve.render_plan import RenderPlan
 from ota.resolve.service_plan import ServicePlan
 
 Relation = Literal[
@@ -330,6 +331,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         """The step of the requested task."""
         return self.steps[self.requested]
 
+    render: RenderPlan | None = None
+    """Files that the workflow's env profile makes before anything runs."""
     @property
     def again(self) -> str:
         """The command that would do this once more."""

@@ -24,7 +24,7 @@ from ota.env.layers import EnvLayers
 from ota.errors import Finding, PlanError
 from ota.resolve.bodies import body_refusals, plan_body
 from ota.resolve.boundary import boundary_refusals, plan_context
-from ota.resolve.env_layers import task_layers
+from ota.resolve.env_layers import plan_rendering, task_layers
 from ota.resolve.inputs import resolve_inputs, with_target_values
 from ota.resolve.listening import host_port_refusals, plan_runtime
 from ota.resolve.plan import Plan, Relation, Request, StepPlan, TaskPlan
@@ -64,6 +64,7 @@ def plan_run(loaded: Loaded, request: Request, host: HostFacts) -> Plan:
         requested=requested,
         services=planned_services(scope, steps.values()),
         workflow=scope.selection.name,
+        render=plan_rendering(scope),
         skipped_dependencies=walk.skipped,
         secrets=secret_names(loaded),
         warnings=loaded.warnings,

@@ -67,7 +67,7 @@ def _plan(scope: Scope, name: str, service: Service) -> ServicePlan:
     readiness = service.readiness
     plan = ServicePlan(
         name=name,
-        control=_control(service),
+        control=_control(scope, name, service),
         readiness=_form(scope, name, service),
         is_required=service.required,
         depends_on=service.depends_on,
@@ -86,7 +86,7 @@ def _plan(scope: Scope, name: str, service: Service) -> ServicePlan:
     )
 
 
-def _control(service: Service) -> ControlPlan:
+def _control(scope: Scope, name: str, service: Service) -> ControlPlan:
     manager = service.manager
     if service.producer is not None:
         return ProducerControl(repo=service.producer.repo, task=service.producer.task)
@@ -101,12 +101,28 @@ def _control(service: Service) -> ControlPlan:
         service=manager.service or "",
         engine=manager.engine or "docker",
         files=(*((manager.file,) if manager.file else ()), *(manager.files or ())),
-        env_files=(*((manager.env_file,) if manager.env_file else ()), *(manager.env_files or ())),
+        env_files=(
+            *_rendered_env_file(scope, name),
+            *((manager.env_file,) if manager.env_file else ()),
+            *(manager.env_files or ()),
+        ),
         profiles=manager.profiles or (),
     )
 
 
 def _form(scope: Scope, name: str, service: Service) -> ReadinessForm | None:
+def _rendered_env_file(scope: Scope, name: str) -> tuple[str, ...]:
+    """What the workflow's env profile renders, for the services it is meant for."""
+    workflow, service = scope.selection.workflow, scope.contract.services[name]
+    services = workflow.env.compose_env_file_services if workflow is not None and workflow.env else ()
+    if name not in services or (service.manager is not None and service.manager.env_file):
+        return ()  # a declared file is the rendered one (V522)
+    from ota.resolve.env_layers import rendered_of  # paid only by workflows that render for services
+
+    rendered = rendered_of(scope)
+    return (rendered.path,) if rendered is not None else ()
+
+
     readiness = service.readiness
     if readiness is None:
         return _healthcheck(name, service)

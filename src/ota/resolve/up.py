@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from ota.contract.load import Loaded
 from ota.contract.model.tasks import Task
 from ota.errors import Finding
+from ota.resolve.env_layers import plan_rendering
 from ota.resolve.plan import Plan, ProbePlan, ReadinessPlan, Request, StepPlan, TaskPlan
 from ota.resolve.planner import Walk, planned_services, secret_names
-from ota.resolve.scope import Scope, Selection, instance_of, select_workflow
+from ota.resolve.scope import Scope, Selection, select_workflow
 from ota.resolve.up_plan import Phase, UpPlan
 from ota.system.host import HostFacts
 
@@ -67,6 +68,7 @@ def plan_up(
             requested=run or setup or "",
             services=planned_services(phases.scope, phases.steps.values(), services),
             workflow=selection.name,
+            render=plan_rendering(phases.scope),
             secrets=secret_names(loaded),
             warnings=loaded.warnings,
         ),
@@ -217,22 +219,7 @@ def _skipped(named: _Named, selection: Selection, *, is_service: bool) -> Iterat
 def _refusals(loaded: Loaded, selection: Selection, setup: StepPlan | None) -> Iterator[Finding]:
     if setup is not None and setup.task.context.plane == "remote":
         yield _remote_setup(loaded, setup)
-    workflow = selection.workflow
-    if workflow is None:
-        return
     yield from _instance_refusals(loaded, selection)
-    profile = loaded.contract.env.profiles.get(selection.profile_name or "")
-    if profile is not None and profile.render is not None:
-        yield Finding(
-            code="OTA_UP_PROFILE_RENDER_UNSUPPORTED",
-            title="Environment profile cannot be rendered by this build",
-            summary=f"env profile `{selection.profile_name}` renders files",
-            why="this build reads env files and writes none; a stale one would be a wrong environment",
-            next=f"write the file in a task that `workflows.{selection.name}.prepare` names, and list it "
-            f"under `env.profiles.{selection.profile_name}.env_files`",
-            place=loaded.place(("env", "profiles", selection.profile_name or "", "render")),
-            category="execution",
-        )
 
 
 def _remote_setup(loaded: Loaded, setup: StepPlan) -> Finding:
@@ -250,27 +237,19 @@ def _remote_setup(loaded: Loaded, setup: StepPlan) -> Finding:
 
 
 def _instance_refusals(loaded: Loaded, selection: Selection) -> Iterator[Finding]:
-    """Of an instance this build carries out the environment; the rest would silently be left out."""
-    if selection.workflow is None or selection.instance_name is None:
+    """What of an instance this build would silently leave out."""
+    selected = selection.instance
+    topology = selected.instance.topology if selected is not None else None
+    if topology is None or not topology.requires_instances:
         return
-    found = instance_of(selection.workflow, selection.instance_name)
-    if found is None:
-        return
-    instance, _ = found
-    asked = []
-    if instance.topology is not None and instance.topology.requires_instances:
-        asked.append(("topology", "brings up other instances first"))
-    if instance.surfaces:
-        asked.append(("surfaces", "moves surfaces to other ports or paths"))
-    if any(each.runtime is not None for each in instance.tasks.values()):
-        asked.append(("tasks", "changes the runtime of a task"))
-    for key, what in asked:
-        yield Finding(
-            code="OTA_UP_INSTANCE_UNSUPPORTED",
-            title="Workflow instance cannot be brought up by this build",
-            summary=f"instance `{selection.instance_name}` of workflow `{selection.name}` {what}",
-            why="this build carries out the environment of an instance, and nothing else of it",
-            next=f"select an instance without `{key}`, or declare a workflow of its own for it",
-            place=loaded.place(("workflows", selection.name or "", "instances")),
-            category="execution",
-        )
+    yield Finding(
+        code="OTA_UP_INSTANCE_UNSUPPORTED",
+        title="Workflow instance cannot be brought up by this build",
+        summary=f"instance `{selection.instance_name}` of workflow `{selection.name}` brings up other "
+        "instances first",
+        why="this build brings up one instance at a time",
+        next=f"bring up {', '.join(f'`{name}`' for name in topology.requires_instances)} yourself, and "
+        "select an instance without `topology`",
+        place=loaded.place(("workflows", selection.name or "", "instances")),
+        category="execution",
+    )
