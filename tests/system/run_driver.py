@@ -8,7 +8,8 @@ from ota.system.guardian import Guardian, arm_guardian, end_what_is_owned
 from ota.system.interrupts import Interrupts
 from ota.system.journal import open_journal
 from ota.system.spawn import SpawnRequest
-from ota.system.workload import Workload, follow_interrupts
+from ota.system.workload import Workload
+from system.following import follow_interrupts
 
 
 def say(*words: object) -> None:

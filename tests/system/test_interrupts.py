@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ota.system.interrupts import STOP_SIGNALS, Interrupts
-from ota.system.workload import Workload, follow_interrupts
+from ota.system.workload import Workload
+from system.following import follow_interrupts
 from system.system_tools import Output, eventually, shell
 
 pytestmark = pytest.mark.edge

@@ -458,25 +458,6 @@ class Workload:
                 self._wake_write = self._wake_read = -1
 
 
-def follow_interrupts(
-    workload: Workload, interrupts: Interrupts, epoch: int, *, grace_s: float = GRACE_S
-) -> Callable[[], None]:
-    """An `on_wake` that forwards the first interrupt after `epoch` and hurries on each further one."""
-    seen = 0
-
-    def forward() -> None:
-        nonlocal seen
-        interrupt = interrupts.since(epoch)
-        count = 0 if interrupt is None else interrupt.count
-        # a first and a second one that arrived together are still two
-        while interrupt is not None and seen < min(count, 2):
-            seen += 1
-            workload.request_stop(interrupt.number, grace_s=grace_s)
-        seen = max(seen, count)
-
-    return forward
-
-
 def _wake_pipe() -> tuple[int, int]:
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
