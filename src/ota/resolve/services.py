@@ -110,7 +110,6 @@ def _control(scope: Scope, name: str, service: Service) -> ControlPlan:
     )
 
 
-def _form(scope: Scope, name: str, service: Service) -> ReadinessForm | None:
 def _rendered_env_file(scope: Scope, name: str) -> tuple[str, ...]:
     """What the workflow's env profile renders, for the services it is meant for."""
     workflow, service = scope.selection.workflow, scope.contract.services[name]
@@ -123,6 +122,7 @@ def _rendered_env_file(scope: Scope, name: str) -> tuple[str, ...]:
     return (rendered.path,) if rendered is not None else ()
 
 
+def _form(scope: Scope, name: str, service: Service) -> ReadinessForm | None:
     readiness = service.readiness
     if readiness is None:
         return _healthcheck(name, service)
