@@ -57,6 +57,11 @@ class Request(Struct, frozen=True, kw_only=True):
 # --- where ---------------------------------------------------------------------------------------
 
 
+def compose_network(project: str) -> str:
+    """The network compose gives a project."""
+    return f"{project}_default"
+
+
 class ContainerPlan(Struct, frozen=True, kw_only=True):
     image: str
     engines: tuple[str, ...]
@@ -68,6 +73,11 @@ class ContainerPlan(Struct, frozen=True, kw_only=True):
     """What the context attaches."""
     service_projects: tuple[str, ...] = ()
     """Further ones this task joins: of required services that the contract says are reachable here (D24)."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Every compose network a task joins from here."""
+        return tuple(dict.fromkeys(map(compose_network, (*self.compose_projects, *self.service_projects))))
 
 
 class RemotePlan(Struct, frozen=True, kw_only=True):
@@ -321,6 +331,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     services: tuple[ServicePlan, ...] = ()
     """What the tasks require, with all they depend on, in starting order."""
     workflow: str | None = None
+    render: RenderPlan | None = None
+    """Files that the workflow's env profile makes before anything runs."""
     skipped_dependencies: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     """Names of secret variables."""
@@ -331,8 +343,6 @@ class Plan(Struct, frozen=True, kw_only=True):
         """The step of the requested task."""
         return self.steps[self.requested]
 
-    render: RenderPlan | None = None
-    """Files that the workflow's env profile makes before anything runs."""
     @property
     def again(self) -> str:
         """The command that would do this once more."""

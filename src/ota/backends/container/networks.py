@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from ota.backends.container.engine import Engine, ask, refusal, require
 from ota.backends.container.identity import network_labels
 from ota.errors import HostError
+from ota.resolve.plan import compose_network
 
 _JOINED = ("already exists", "already connected", "is already attached")
 
 
 def compose_networks(projects: Iterable[str]) -> tuple[str, ...]:
     """The network compose gives each project."""
-    return tuple(dict.fromkeys(f"{project}_default" for project in projects))
+    return tuple(dict.fromkeys(map(compose_network, projects)))
 
 
 def ensure_networks(engine: Engine, projects: Sequence[str], token: str) -> tuple[str, ...]:

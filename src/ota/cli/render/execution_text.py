@@ -9,6 +9,7 @@ from ota.cli.render.listing import Document, Report, listed, pairs
 from ota.cli.render.service_text import service_item
 from ota.cli.render.style import Style
 from ota.cli.render.task_text import listener_line, readiness_line, task_item, workflow_line
+from ota.contract.grammar import format_memory
 
 RESOLVED_ROWS = {
     "backend": "Backend",
@@ -16,9 +17,10 @@ RESOLVED_ROWS = {
     "lifecycle": "Lifecycle",
     "image": "Image",
     "engine_candidates": "Engine",
-    "container_memory_bytes": "Memory Bytes",
+    "memory": "Memory",
     "platform": "Platform",
     "isolated_paths": "Isolated Paths",
+    "networks": "Networks",
     "target": "Target",
     "provider": "Provider",
     "cwd": "Cwd",
@@ -73,7 +75,9 @@ def plan_text(document: Document, style: Style, target: str) -> str:
 
 def resolved_rows(report: Report, resolved: Document) -> None:
     """Where it would run, and what would listen there."""
-    report.rows(resolved, RESOLVED_ROWS)
+    memory = resolved.get("container_memory_bytes")
+    shown = {**resolved, "memory": format_memory(memory) if memory is not None else None}
+    report.rows(shown, RESOLVED_ROWS)
     listeners = resolved.get("runtime", {}).get("listeners", {})
     report.bullets(_listeners(listeners), label="Listeners")
 

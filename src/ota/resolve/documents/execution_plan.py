@@ -98,6 +98,7 @@ def resolved_document(context: ContextPlan, runtime: RuntimePlan | None = None) 
         container_memory_bytes=container.memory_bytes if container is not None else None,
         platform=container.platform if container is not None else None,
         isolated_paths=container.isolated_paths if container is not None else None,
+        networks=container.networks if container is not None else None,
         provider=remote.provider if remote is not None else None,
         target=remote.target if remote is not None else None,
         cwd=remote.cwd if remote is not None else None,
