@@ -314,8 +314,10 @@ class _ContainerBody:
         except HostError as error:
             self._note(f"how {prepared.name} ended is not known: {error.findings[0].why}", is_warning=True)
             return None
-        if state.is_running is None and end.interrupt is None:
-            self._note(f"container {prepared.name} was removed while the task ran", is_warning=True)
+        is_taken = state.is_running is None or (is_persistent and not state.is_running)
+        if is_taken and end.interrupt is None:
+            how = "was removed" if state.is_running is None else "ended or was removed"
+            self._note(f"container {prepared.name} {how} while the task ran", is_warning=True)
         return state
 
     def _stopped(self, record: ServiceTerminated) -> Failure:
