@@ -1,0 +1,310 @@
+"""What becomes of the run task: ended, left running on the record, stayed with, or found running."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+import urllib.request
+
+import psutil
+import pytest
+
+from services.conftest import host_service
+from support.servers import free_port, is_listening
+from up.conftest import contract, steps_of, web
+
+pytestmark = pytest.mark.edge
+
+SETUP = "  setup: {run: echo setup >> order.txt}\n"
+APP = "    setup: {task: setup}\n    run: {task: dev}\n"
+PRINTING = "echo pid=$$ secret=$TOKEN; exec python3 server.py"
+
+
+def record_of(repo, key: str = "dev") -> dict:
+    return json.loads((repo.path / f".ota/state/workloads/{key}.json").read_text())
+
+
+def until(holds, what: str, timeout: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def stop(command: str) -> None:
+    """Run the command that the report names."""
+    subprocess.run(["sh", "-c", command], check=True)
+
+
+@pytest.fixture
+def app(upped):
+    port = free_port()
+    return upped(contract(tasks=SETUP + web(port, body=PRINTING), workflow=APP)), port
+
+
+def test_a_detached_run_task_goes_on_and_what_ends_it_is_named(app, assert_schema):
+    repo, port = app
+    result = repo.run("up", "--detach", "--json")
+    assert result.code == 0, result
+    assert_schema(result.json, "up")
+    pid = record_of(repo)["leader"]["pid"]
+    step = steps_of(result.json)["dev"]
+    assert (step["status"], result.json["status"]) == ("READY", "READY")
+    assert (
+        f"left running: pid {pid}, prints to .ota/state/workloads/dev.log; end it with `kill -- -{pid}`"
+        in (step["detail"])
+    )
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+        assert answer.status == 200
+    command = shlex.split(result.json["receipt"]["next_steps"][0].split("`")[1])
+    stop(shlex.join(command))
+    until(lambda: is_gone(pid) and not is_listening(port), "the end of what was left running")
+
+
+def test_a_second_up_finds_it_running_and_starts_nothing(app):
+    repo, port = app
+    assert repo.run("up", "--detach").code == 0
+    pid = record_of(repo)["leader"]["pid"]
+    for more in ((), ("--detach",)):
+        again = repo.run("up", "--json", *more)
+        assert again.code == 0, again
+        step = steps_of(again.json)["dev"]
+        assert f"already running, not started (pid {pid}, left running since" in step["detail"]
+        assert "workloads" not in again.json["receipt"]
+        assert again.json["receipt"]["runtime"]["primary_endpoint"]["confirmed"]
+        assert f"`kill -- -{pid}` ends `dev`" in again.json["receipt"]["next"]
+        assert record_of(repo)["leader"]["pid"] == pid
+    assert not is_gone(pid) and is_listening(port)
+
+
+def test_what_was_left_running_carries_no_marker_of_a_run_and_survives_later_runs(app):
+    repo, port = app
+    assert repo.run("up", "--detach").code == 0
+    record = record_of(repo)
+    environment = psutil.Process(record["leader"]["pid"]).environ()
+    assert environment["OTA_RUN_MARKER"] == record["run_id"]
+    assert repo.run("run", "setup").code == 0
+    live = repo.start("run", "setup")
+    live.finish()
+    assert is_listening(port)
+    blocked = repo.run("run", "dev")
+    assert blocked.code == 1
+    assert "started by ota as task `dev`" in blocked.err
+    assert is_listening(port)
+
+
+def test_a_run_task_that_ended_meanwhile_is_started_anew(app):
+    repo, port = app
+    assert repo.run("up", "--detach").code == 0
+    first = record_of(repo)["leader"]["pid"]
+    os.killpg(first, signal.SIGKILL)
+    until(lambda: not is_listening(port), "its end")
+    result = repo.run("up", "--detach", "--json")
+    assert result.code == 0, result
+    assert "already running" not in steps_of(result.json)["dev"]["detail"]
+    assert record_of(repo)["leader"]["pid"] != first
+
+
+def test_what_it_printed_until_then_is_kept_without_secrets(upped):
+    port = free_port()
+    more = "env:\n  vars:\n    TOKEN: {secret: true, required: true}\n"
+    repo = upped(contract(tasks=SETUP + web(port, body=PRINTING), workflow=APP, more=more))
+    result = repo.run("up", "--detach", "--json", env={"TOKEN": "a-most-secret-value"})
+    assert result.code == 0, result
+    log = repo.read(".ota/state/workloads/dev.log")
+    assert "secret=***" in log and "a-most-secret-value" not in log
+    assert "a-most-secret-value" not in result.out + result.err
+    assert "a-most-secret-value" not in (repo.path / ".ota/state/workloads/dev.json").read_text()
+    mode = (repo.path / ".ota/state/workloads/dev.log").stat().st_mode
+    assert mode & 0o077 == 0
+
+
+def test_a_detached_run_task_that_never_gets_ready_is_ended_and_shows_its_output(upped, assert_schema):
+    port = free_port()
+    ready = "{kind: http, listener: http, path: /nowhere, interval: 50ms, retries: 20}"
+    body = "echo begun; exec python3 server.py"
+    repo = upped(contract(tasks=SETUP + web(port, body=body, ready=ready), workflow=APP))
+    result = repo.run("up", "--detach", "--json")
+    assert_schema(result.json, "up")
+    assert (result.code, result.json["status"]) == (1, "RUN FAILED")
+    assert "begun" in result.json["stdout"]
+    assert not is_listening(port)
+    assert not (repo.path / ".ota/state/workloads/dev.json").exists()
+
+
+def test_a_path_that_is_not_ready_leaves_nothing_running(upped):
+    port = free_port()
+    checks = "  - {name: never, kind: health, severity: error, run: exit 1, timeout: 5s}\n"
+    workflow = APP + "    readiness: {checks: [never]}\n"
+    repo = upped(contract(checks=checks, tasks=SETUP + web(port), workflow=workflow))
+    result = repo.run("up", "--detach", "--json")
+    assert (result.code, result.json["status"], result.json["phase"]) == (1, "NOT READY", "post-up diagnosis")
+    assert not is_listening(port)
+    assert not (repo.path / ".ota/state/workloads/dev.json").exists()
+
+
+def test_a_damaged_record_is_told_and_not_believed(app):
+    repo, port = app
+    assert repo.run("up", "--detach").code == 0
+    record = repo.path / ".ota/state/workloads/dev.json"
+    good = record.read_bytes()
+    record.write_text("{")
+    result = repo.run("up", "--json")
+    record.write_bytes(good)
+    assert (result.code, result.json["status"]) == (1, "RUN FAILED")
+    assert [each["code"] for each in result.json["findings"]] == ["OTA_KEPT_SERVICE_UNPROVEN"]
+    assert is_listening(port)
+
+
+def test_a_record_of_a_reused_pid_is_not_mistaken_for_the_task(app):
+    repo, port = app
+    assert repo.run("up", "--detach").code == 0
+    record = repo.path / ".ota/state/workloads/dev.json"
+    data = record_of(repo)
+    os.killpg(data["leader"]["pid"], signal.SIGKILL)
+    until(lambda: not is_listening(port), "its end")
+    with subprocess.Popen(["sleep", "300"]) as stranger:
+        data["leader"]["pid"] = stranger.pid
+        record.write_text(json.dumps(data))
+        assert repo.run("up", "--json").json["status"] == "READY"
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_attached_it_is_shown_until_an_interrupt_and_ends_with_it(upped, number):
+    port = free_port()
+    body = "python3 server.py & while :; do echo still here; sleep 0.2; done"
+    repo = upped(contract(tasks=SETUP + web(port, body=body), workflow=APP))
+    live = repo.start("up", "--attach")
+    live.wait_for("staying with dev until Ctrl-C")
+    live.wait_for("still here")
+    assert is_listening(port)
+    live.signal(number)
+    result = live.finish()
+    assert result.code == 128 + number
+    assert "INTERRUPTED" in result.out and "Status:      interrupted" in result.out
+    assert f"External:    http://127.0.0.1:{port}/" in result.out
+    assert not is_listening(port)
+
+
+def test_attached_to_what_was_running_an_interrupt_ends_the_watching_alone(app):
+    repo, port = app
+    assert repo.run("up", "--detach").code == 0
+    pid = record_of(repo)["leader"]["pid"]
+    live = repo.start("up", "--attach")
+    live.wait_for("staying with dev until Ctrl-C")
+    live.signal(signal.SIGINT)
+    result = live.finish()
+    assert result.code == 130
+    assert f"it goes on running; end it with `kill -- -{pid}`" in result.out
+    assert is_listening(port)
+
+
+def test_attached_it_ends_when_the_run_task_does(upped):
+    port = free_port()
+    body = "python3 server.py & sleep 1.5; kill $!"
+    ends = contract(tasks=SETUP + web(port, body=body), workflow=APP)
+    repo = upped(ends)
+    assert repo.run("up", "--attach").code == 0
+    repo.write({"ota.yaml": ends.replace("kill $!", "kill $!; exit 6")})
+    result = repo.run("up", "--attach", "--json")
+    assert (result.code, result.json["status"], result.json["phase"]) == (6, "RUN FAILED", "run")
+
+
+def test_the_attach_task_has_the_foreground_and_ends_the_run_task_with_it(upped):
+    port = free_port()
+    tasks = SETUP + web(port) + '  peek: {run: python3 -c \'print("peeked")\' && test -n "$(ls)"}\n'
+    repo = upped(contract(tasks=tasks, workflow=APP + "    attach: {task: peek}\n"))
+    without = repo.run("up", "--json")
+    assert "peek" not in steps_of(without.json)
+    result = repo.run("up", "--attach")
+    assert result.code == 0, result
+    assert "peeked" in result.out
+    assert not is_listening(port)
+
+
+def test_a_run_in_another_terminal_is_used_and_never_ended(app):
+    repo, port = app
+    other = repo.start("run", "dev", "--stream")
+    other.wait_for("External: ")
+    document = repo.run("up", "--json").json
+    assert document["status"] == "READY"
+    detail = steps_of(document)["dev"]["detail"]
+    assert re.search(r"already running, not started \(pid \d+, started by run \S+-dev-", detail)
+    assert other.is_running and is_listening(port)
+    other.signal(signal.SIGINT)
+    other.finish()
+
+
+def test_a_task_of_another_repository_on_the_port_is_a_stranger(app, upped):
+    repo, port = app
+    neighbour = upped(contract(tasks=SETUP + web(port), workflow=APP))
+    other = neighbour.start("run", "dev", "--stream")
+    other.wait_for("External: ")
+    result = repo.run("up", "--json")
+    assert (result.code, result.json["status"]) == (1, "RUN FAILED")
+    assert str(neighbour.path) in json.dumps(result.json["findings"])
+    other.signal(signal.SIGINT)
+    other.finish()
+
+
+def test_two_at_the_same_moment_start_the_run_task_once(app):
+    repo, _ = app
+    both = [repo.start("up", "--detach", "--json") for _ in range(3)]
+    results = [each.finish() for each in both]
+    assert [each.code for each in results] == [0, 0, 0], results
+    found = [steps_of(each.json)["dev"]["detail"] for each in results]
+    assert sum("already running" in detail for detail in found) == 2
+    assert len(list((repo.path / ".ota/state/workloads").glob("*.json"))) == 1
+
+
+def test_ups_after_one_another_do_not_end_each_others_run_task(app):
+    repo, port = app
+    both = [repo.start("up", "--json") for _ in range(3)]
+    results = [each.finish() for each in both]
+    assert [each.code for each in results] == [0, 0, 0], results
+    assert not is_listening(port)
+
+
+def test_services_stay_and_a_second_up_says_so(upped):
+    port, db = free_port(), free_port()
+    repo = upped(
+        contract(
+            services=host_service("db", db),
+            tasks=SETUP + web(port),
+            workflow=APP + "    services: {required: [db]}\n",
+        )
+    )
+    assert repo.run("up").code == 0
+    pid = int(repo.read("db.pid"))
+    again = repo.run("up", "--json")
+    assert "already running, not started" in steps_of(again.json)["service db"]["detail"]
+    assert not is_gone(pid)
+    assert repo.read("started.txt").split() == ["db"]
+
+
+@pytest.mark.parametrize("point", ["handed_over.before", "handed_over.after"])
+def test_killed_at_the_hand_over_it_is_either_ended_or_on_the_record(app, point):
+    repo, port = app
+    killed = repo.run("up", "--detach", env={"OTA_FAULT": f"{point}:KILL"})
+    assert killed.code == -signal.SIGKILL
+    record = repo.path / ".ota/state/workloads/dev.json"
+    if point == "handed_over.after":
+        assert record.exists() and is_listening(port)
+        detail = steps_of(repo.run("up", "--json").json)["dev"]["detail"]
+        assert "already running" in detail
+    else:
+        until(lambda: not is_listening(port), "the guardian")
+        assert "already running" not in steps_of(repo.run("up", "--json").json)["dev"]["detail"]
+        assert not is_listening(port)
