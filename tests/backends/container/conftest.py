@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.container_bench import Bench, MakeBench
-from support.engines import Engine
+from support.engines import Engine, Session
 
 
 @pytest.fixture
@@ -19,6 +19,28 @@ def make_bench(engine: Engine, tmp_path: Path) -> Iterator[MakeBench]:
         bench = Bench(on, tmp_path / name)
         made.append(bench)
         return bench
+
+    yield make
+    for each in made:
+        each.discard()
+
+
+@pytest.fixture
+def bench_on(
+    engine_session: Session,
+    no_process_left_behind: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[MakeBench]:
+    """Make a bench on the engine of that name: for tests in which something else chooses it."""
+    made: list[Bench] = []
+
+    def make(name: str) -> Bench:
+        engine = engine_session.engine(name)
+        for variable, value in engine.environment.items():
+            monkeypatch.setenv(variable, value)
+        made.append(Bench(engine, tmp_path / "repo"))
+        return made[-1]
 
     yield make
     for each in made:
