@@ -42,6 +42,7 @@ from ota.execute.service import ServiceAttendant
 from ota.resolve.endpoints import with_host_ports
 from ota.resolve.injection import CONTAINER_WORKSPACE
 from ota.resolve.plan import ArgvBody, ShellBody, StepPlan
+from ota.system.clock import Deadline
 from ota.system.journal import Journal, fault_point
 from ota.system.spawn import SpawnRequest, Stream
 from ota.system.workload import Workload, WorkloadEnd
@@ -49,6 +50,8 @@ from ota.system.workload import Workload, WorkloadEnd
 _UNSTARTED_TURN_S = 0.05
 _GIB = 1024**3
 _KILLED = 137
+_REMOVAL_LIMIT_S = 0.6
+_REMOVAL_POLL_S = 0.1
 
 
 def run_in_container(context: RunContext, step: StepPlan, body: ShellBody | ArgvBody, epoch: int) -> BodyEnd:
@@ -310,7 +313,7 @@ class _ContainerBody:
         if is_persistent and end.exit_code != _KILLED:
             return None
         try:
-            state = observe_end(replace(prepared.engine, should_stop=never), prepared.name)
+            state = self._settled(replace(prepared.engine, should_stop=never), prepared.name, end)
         except HostError as error:
             self._note(f"how {prepared.name} ended is not known: {error.findings[0].why}", is_warning=True)
             return None
@@ -318,6 +321,21 @@ class _ContainerBody:
         if is_taken and end.interrupt is None:
             how = "was removed" if state.is_running is None else "ended or was removed"
             self._note(f"container {prepared.name} {how} while the task ran", is_warning=True)
+        return state
+
+    def _settled(self, engine: Engine, name: str, end: BodyEnd) -> Termination:
+        """The state once it is final: whoever removes a container kills it first.
+
+        Raises:
+            HostError: the engine gives no answer.
+        """
+        state = observe_end(engine, name)
+        clock = self._context.clock
+        deadline = Deadline.after(clock, _REMOVAL_LIMIT_S)
+        is_killed = end.exit_code == _KILLED and end.interrupt is None and not state.oom_killed
+        while is_killed and state.is_running is False and not deadline.is_over(clock):
+            clock.sleep(_REMOVAL_POLL_S)
+            state = observe_end(engine, name)
         return state
 
     def _stopped(self, record: ServiceTerminated) -> Failure:
