@@ -80,7 +80,7 @@ def services(scene: Scene, observe: Observe | None) -> Diagnosis:
 
 
 def _before_services(scene: Scene, lifecycle: Lifecycle | None) -> list[Job]:
-    from ota.diagnose import environment, execution, hygiene, requirements
+    from ota.diagnose import containers, environment, execution, hygiene, requirements
 
     unsupported = execution.unsupported_contexts(scene)
     needs = requirements.native_needs(scene, unsupported)
@@ -90,6 +90,8 @@ def _before_services(scene: Scene, lifecycle: Lifecycle | None) -> list[Job]:
         _all(lambda: execution.platform_findings(scene, unsupported)),
         _all(lambda: execution.path_refusals(scene)),
         partial(execution.backend_findings, scene, "native"),
+        _all(lambda: containers.attachment_findings(scene, "native")),
+        _all(lambda: containers.publication_findings(scene, "native")),
         partial(environment.source_findings, scene),
         partial(environment.variable_findings, scene),
         partial(requirements.requirement_findings, scene, needs),
@@ -114,14 +116,19 @@ def _the_rest(scene: Scene, observe: Observe | None) -> list[Job]:
 
 
 def _other_plane(scene: Scene, mode: Plane) -> list[Job]:
-    from ota.diagnose import environment, execution, hygiene
+    from ota.diagnose import containers, environment, execution, hygiene
     from ota.diagnose.contract_facts import contract_findings
 
+    in_containers: list[Job] = [
+        _all(lambda: containers.attachment_findings(scene, mode)),
+        _all(lambda: containers.publication_findings(scene, mode)),
+    ]
     unsupported = execution.unsupported_contexts(scene)
     return [
         partial(hygiene.hygiene_findings, scene),
         _all(lambda: execution.platform_findings(scene, unsupported)),
         partial(execution.backend_findings, scene, mode),
+        *(in_containers if mode == "container" else ()),
         partial(environment.source_findings, scene),
         _all(lambda: execution.plane_findings(scene, mode)),
         _all(lambda: contract_findings(scene)),

@@ -6,6 +6,7 @@ Source: json-and-receipts specification 2.2, 3.6 to 3.8; decision D21.
 from collections.abc import Sequence
 
 from ota.contract.model.agent import Extension
+from ota.contract.model.scalars import Plane
 from ota.diagnose.diagnosis import Diagnosis
 from ota.diagnose.report import Group, Verdict, planned
 from ota.diagnose.scene import Scene
@@ -31,7 +32,7 @@ def check_document(scene: Scene, diagnosis: Diagnosis) -> Document:
     )
 
 
-def doctor_document(scene: Scene, diagnosis: Diagnosis, mode: str) -> Document:
+def doctor_document(scene: Scene, diagnosis: Diagnosis, mode: Plane) -> Document:
     """`ota doctor --json`."""
     document: Document = {
         "ok": diagnosis.verdict.is_ready,
@@ -45,6 +46,7 @@ def doctor_document(scene: Scene, diagnosis: Diagnosis, mode: str) -> Document:
         **scope_documents(scene),
         agent=_agent(scene),
         execution=declared_execution(scene.contract, scene.planes),
+        publications=_publications(scene, mode),
         extensions={
             name: extension_document(extension)
             for name, extension in sorted(scene.contract.extensions.items())
@@ -62,6 +64,23 @@ def extension_document(extension: Extension) -> Document:
         description=extension.description,
         config=extension.config,
     )
+
+
+def _publications(scene: Scene, mode: Plane) -> list[Document]:
+    """What tasks in containers publish, as far as it is known before anything starts."""
+    from ota.diagnose.containers import publications
+
+    return [
+        compact(
+            task=each.task,
+            listener=each.listener.name,
+            context=each.context.name,
+            protocol=each.listener.protocol,
+            bind=f"{each.listener.bind_address}:{each.listener.bind_port}",
+            host=each.host,
+        )
+        for each in publications(scene, mode)
+    ]
 
 
 def _toolchains(scene: Scene) -> list[Document]:

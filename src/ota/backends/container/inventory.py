@@ -103,6 +103,17 @@ def observe_containers(engine: Engine) -> tuple[FoundContainer, ...]:
     return tuple(_observe(engine, "container", _container))
 
 
+def observe_networks(engine: Engine, names: Sequence[str]) -> tuple[FoundNetwork, ...]:
+    """Those of these networks that exist. One call, two when one is absent.
+
+    Raises:
+        HostError: the engine does not answer, or will not say.
+    """
+    return tuple(
+        FoundNetwork(name=name, labels=labels) for name, labels in _inspect(engine, "network", names, _named)
+    )
+
+
 def listed(engine: Engine, kind: Kind) -> tuple[str, ...]:
     """What exists, by the handle that inspecting and removing take: ids of containers, else names.
 
@@ -119,7 +130,12 @@ def _observe(engine: Engine, kind: Kind, read: Callable[[Mapping[str, Any]], T])
     Whatever the engine's exit code says: what is listed and never shown is a refusal, or it would pass for
     nothing.
     """
-    handles = listed(engine, kind)
+    return _inspect(engine, kind, listed(engine, kind), read)
+
+
+def _inspect(
+    engine: Engine, kind: Kind, handles: Sequence[str], read: Callable[[Mapping[str, Any]], T]
+) -> list[T]:
     for look in range(1, _LOOKS + 1):
         found: dict[str, T] = {}
         short: EngineAnswer | None = None

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from ota.cli.render.listing import Document, Report
 from ota.cli.render.style import Tone
 from ota.cli.render.task_text import workflow_line
+from ota.contract.model.scalars import Plane
+from ota.diagnose.containers import publications
 from ota.diagnose.report import Group, Verdict
 from ota.diagnose.scene import Scene
 from ota.resolve.documents.findings import provenance
 from ota.resolve.documents.identity import declared_execution
+from ota.resolve.plan import compose_network
 
 _MARKS: dict[str, tuple[str, Tone]] = {
     "error": ("ERROR", "error"),
@@ -145,7 +148,7 @@ def fix_section(report: Report, fix: Document) -> None:
     report.bullets(fix.get("errors", []), label="Errors")
 
 
-def execution_block(report: Report, scene: Scene, *, mode: str | None = None) -> None:
+def execution_block(report: Report, scene: Scene, *, mode: Plane | None = None) -> None:
     """Where the repository runs; with a `mode`, the plane that was diagnosed and its details."""
     declared = declared_execution(scene.contract, scene.planes) or {}
     rows: list[tuple[str, object]] = [("Mode", mode)] if mode is not None else []
@@ -159,6 +162,7 @@ def execution_block(report: Report, scene: Scene, *, mode: str | None = None) ->
     rows.append(("Lifecycle", context.get("lifecycle") or declared.get("lifecycle")))
     rows.append(("Image", context.get("container", {}).get("image") or root.get("image")))
     if mode is not None:
+        rows.append(("Memory", _memory(context)))
         required = [each["name"] for each in declared.get("env", []) if each["required"]]
         rows.append(("Env", f"requires {', '.join(required)}" if required else None))
     isolated = list(_isolated(declared)) if mode is not None else []
@@ -168,6 +172,9 @@ def execution_block(report: Report, scene: Scene, *, mode: str | None = None) ->
     for label, value in rows:
         report.row(label, value)
     report.bullets(isolated, label="Isolated Paths")
+    if mode is not None:
+        report.bullets(_attached(declared), label="Attachments")
+        report.bullets(_published(scene, mode), label="Publications")
 
 
 def isolated_block(report: Report, scene: Scene) -> None:
@@ -188,6 +195,28 @@ def _isolated(declared: Document) -> Iterator[str]:
         paths = context.get("attachments", {}).get("isolated_effective_paths", [])
         if paths:
             yield f"{context['name']}: {', '.join(paths)} (in volumes that ota manages)"
+
+
+def _memory(context: Document) -> str:
+    """What runs in a context get: its default, else its minimum, below which nobody may ask."""
+    memory = context.get("container", {}).get("resources", {}).get("memory", {})
+    default, minimum = memory.get("default"), memory.get("minimum")
+    least = f"at least {minimum}" if minimum is not None else ""
+    return f"{default} ({least})" if default is not None and least else str(default or least)
+
+
+def _attached(declared: Document) -> Iterator[str]:
+    for context in declared.get("contexts", []):
+        projects = context.get("attachments", {}).get("compose", [])
+        if projects:
+            networks = ", ".join(compose_network(project) for project in projects)
+            yield f"{context['name']}: {networks} (compose {', '.join(projects)})"
+
+
+def _published(scene: Scene, mode: Plane) -> Iterator[str]:
+    for each in publications(scene, mode):
+        context = f" in {each.context.name}" if each.context.name is not None else ""
+        yield f"{each.task} {each.listener.name}: {each.host} -> port {each.listener.bind_port}{context}"
 
 
 def agent_section(report: Report, agent: Document) -> None:
