@@ -128,7 +128,7 @@ def test_a_volume_of_that_name_that_is_not_ours_is_refused(bench: Bench) -> None
 
 
 # A service that ends at once when it is told to.
-SERVICE = {"image": BUSYBOX, "stop_grace_period": "0s"}
+SERVICE = {"image": BUSYBOX, "stop_grace_period": "0s", "init": True}
 
 
 # -- compose networks ----------------------------------------------------------------------------------------
