@@ -366,6 +366,24 @@ def test_a_strangers_listener_does_not_make_a_task_ready() -> None:
         assert theirs.attempt().cause == "not_own_listener"
 
 
+def test_further_processes_are_looked_for_only_when_the_near_ones_do_not_listen() -> None:
+    asked: list[str] = []
+
+    def further() -> list[int]:
+        asked.append("further")
+        return [os.getpid()]
+
+    with serving(silent) as service:
+        near = OwnListenerProbe(
+            host="127.0.0.1", port=service.port, pids=lambda: [os.getpid()], other_pids=further
+        )
+        moved = OwnListenerProbe(host="127.0.0.1", port=service.port, pids=lambda: [1], other_pids=further)
+        assert near.attempt().ok
+        assert asked == []
+        assert moved.attempt().ok
+        assert asked == ["further"]
+
+
 # -- waiting for a real service ------------------------------------------------------------------------
 
 

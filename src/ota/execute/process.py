@@ -176,12 +176,16 @@ def _supervise(
             stop(workload, interrupt.number)
         forwarded = interrupt.count
 
+    def woken() -> None:
+        look()
+        attendant.turn()  # news of a watch is told at once, not at the end of the turn it came in
+
     waking = nullcontext() if is_alone else context.interrupts.waking(workload.wake)
     with waking:
         look()
         while True:
             limits = [limit for limit in (attendant.turn(), _TURN_S if output.is_filtered else None) if limit]
-            end = workload.supervise(output.chunk, on_wake=look, limit_s=min(limits) if limits else None)
+            end = workload.supervise(output.chunk, on_wake=woken, limit_s=min(limits) if limits else None)
             if end is not None:
                 return end
             look()

@@ -75,7 +75,10 @@ class NativePlane:
 
     def gates(self, endpoint: Endpoint, workload: Workload) -> tuple[Gate, ...]:
         probe = OwnListenerProbe(
-            host=endpoint.host_address, port=endpoint.host_port, pids=lambda: self._pids(workload)
+            host=endpoint.host_address,
+            port=endpoint.host_port,
+            pids=lambda: _session_of(workload),
+            other_pids=lambda: self._owned(workload),
         )
         return (Gate(name=endpoint.listener, probe=probe),)
 
@@ -99,10 +102,18 @@ class NativePlane:
         return None if taken is None else port_failure(self._step, *taken, show_output=True)
 
     def _pids(self, workload: Workload) -> Collection[int]:
-        """The session first, which is cheap; everything the run's marker proves when that has no answer."""
+        return {*_session_of(workload), *self._owned(workload)}
+
+    def _owned(self, workload: Workload) -> Collection[int]:
+        """What the run's marker proves, wherever it moved; nothing of a workload is older than its leader."""
         leader = workload.leader
-        members = {each.pid for each in session_members(leader.pid)}
-        return members | {each.pid for each in owned_processes(self._run_id, (leader,))}
+        owned = owned_processes(self._run_id, (leader,), since_ticks=leader.start_ticks)
+        return [each.pid for each in owned]
+
+
+def _session_of(workload: Workload) -> Collection[int]:
+    """Where most services stay; found at a tenth of the cost of looking everywhere."""
+    return [each.pid for each in session_members(workload.leader.pid)]
 
 
 def taken_port(step: StepPlan, runtime: RuntimePlan) -> tuple[Finding, str] | None:

@@ -159,6 +159,8 @@ class OwnListenerProbe(Struct, frozen=True, kw_only=True):
     host: str
     port: int
     pids: Callable[[], Collection[int]]
+    other_pids: Callable[[], Collection[int]] | None = None
+    """Further processes of the workload, costly to find: asked when `pids` do not hold the address."""
     timeout_s: float = 2.0
     observe: Callable[[Collection[int]], tuple[ProcessListener, ...]] = listeners_of
 
@@ -168,18 +170,21 @@ class OwnListenerProbe(Struct, frozen=True, kw_only=True):
 
     def attempt(self, deadline: AttemptDeadline | None = None) -> ProbeResult:
         began = time.monotonic()
+        seen: list[ProcessListener] = []
         try:
-            listeners = self.observe(self.pids())
             wanted = addresses_of(self.host, deadline or AttemptDeadline(self.timeout_s))
+            for pids in (self.pids, self.other_pids):
+                found = self.observe(pids()) if pids is not None else ()
+                for listener in found:
+                    if listener.port == self.port and any(
+                        addresses_overlap(listener.address, each) for each in wanted
+                    ):
+                        return timed(passed("connection", f"bound on {listener.text}"), began)
+                seen += found
         except OSError:
             result = replace(passed("connection", "not observed"), note="the socket table could not be read")
             return timed(result, began)
-        for listener in listeners:
-            if listener.port == self.port and any(
-                addresses_overlap(listener.address, each) for each in wanted
-            ):
-                return timed(passed("connection", f"bound on {listener.text}"), began)
-        held = ", ".join(listener.text for listener in listeners)
+        held = ", ".join(dict.fromkeys(listener.text for listener in seen))
         detail = f"not bound by this task{f', which listens on {held}' if held else ''}"
         return timed(failed("nothing", "not_own_listener", detail), began)
 

@@ -24,6 +24,7 @@ from msgspec import Struct
 from ota.system.addresses import address_text, unbracketed
 
 _LISTEN = "0A"
+_PROC = Path("/proc")
 _SLICE_S = 0.03
 """Longest sleep inside one socket wait, so that a shortened deadline is seen soon."""
 _LSOF_LIMIT_S = 3.0
@@ -281,18 +282,22 @@ class ProcessListener(Struct, frozen=True, kw_only=True):
         return address_text(self.address, self.port)
 
 
-def read_listeners(proc: Path = Path("/proc")) -> tuple[Listener, ...]:
+def read_listeners(proc: Path = _PROC) -> tuple[Listener, ...]:
     """Every listening TCP socket of this network namespace.
 
     Raises:
         OSError: neither table can be read.
     """
+    if proc == _PROC:
+        with suppress(OSError):
+            return tuple(_by_diagnosis())
     rows: list[Listener] = []
     failure: OSError | None = None
     answered = False
     for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
         try:
-            text = (proc / "net" / name).read_text(encoding="ascii", errors="replace")
+            # decoded here: a text file would import the codec in the moment a service became ready
+            text = (proc / "net" / name).read_bytes().decode("ascii", "replace")
         except OSError as error:  # a kernel without IPv6 has no tcp6
             failure = error
             continue
@@ -303,9 +308,20 @@ def read_listeners(proc: Path = Path("/proc")) -> tuple[Listener, ...]:
     return tuple(rows)
 
 
+def _by_diagnosis() -> Iterator[Listener]:
+    from ota.system.socket_diag import listening_sockets
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for packed, port, inode, uid in listening_sockets(family):
+            address = plain_address(socket.inet_ntop(family, packed))
+            yield Listener(address=address, port=port, inode=inode, uid=uid)
+
+
 def parse_socket_table(text: str, family: socket.AddressFamily) -> Iterator[Listener]:
     """The listening rows of a `/proc/net/tcp` or `tcp6` text; a row of another shape is passed over."""
     for line in text.splitlines()[1:]:
+        if f" {_LISTEN} " not in line:
+            continue  # most of a busy table; splitting them all takes milliseconds
         fields = line.split()
         if len(fields) < 10 or fields[3] != _LISTEN:
             continue
@@ -326,7 +342,7 @@ def _table_address(digits: str, family: socket.AddressFamily) -> str:
     return plain_address(socket.inet_ntop(family, packed))
 
 
-def listeners_of(pids: Collection[int], proc: Path = Path("/proc")) -> tuple[ProcessListener, ...]:
+def listeners_of(pids: Collection[int], proc: Path = _PROC) -> tuple[ProcessListener, ...]:
     """The TCP sockets on which any of `pids` listens, by port and address.
 
     Processes that end meanwhile, or whose descriptors may not be read, hold nothing.
@@ -343,7 +359,7 @@ def listeners_of(pids: Collection[int], proc: Path = Path("/proc")) -> tuple[Pro
     return _grouped((pid, row.address, row.port) for pid, row in held)
 
 
-def pids_holding(inode: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
+def pids_holding(inode: int, proc: Path = _PROC) -> tuple[int, ...]:
     """The processes that hold a socket; empty when they belong to someone whose descriptors are private."""
     found = []
     for entry in os.scandir(proc):
