@@ -132,3 +132,61 @@ def test_schema(project, tmp_path):
     missing = repo.run("schema", "--output", "nowhere/ota.json")
     assert (missing.code, missing.out) == (1, "")
     assert "nowhere" in missing.err
+
+
+SERVICES = """
+version: 1
+project: {name: x}
+execution: {contexts: {host: {backend: native}, app: {backend: container, lifecycle: ephemeral,
+  container: {image: a}}}}
+services:
+  cache:
+    manager:
+      kind: host
+      start: {exe: redis-server, args: [--port, "6400", --daemonize, "yes"]}
+      stop: {exe: redis-cli, args: [-p, "6400", shutdown]}
+    endpoints: {host: {address: 127.0.0.1, port: 6400}}
+    readiness: {from: host, kind: tcp, timeout: 3s, retries: 5}
+  db:
+    required: true
+    manager: {kind: compose, name: local, files: [a.yaml, b.yaml], env_file: .env, profiles: [dev],
+              service: db, engine: podman}
+    endpoints: {app: {address: db, port: 5432}, host: {address: 127.0.0.1, port: 5432}}
+    readiness: {from: app, kind: tcp}
+    depends_on: [cache]
+  old: {provider: docker-compose, start: ./up.sh, stop: ./down.sh, healthcheck: ./ok.sh, timeout: 30}
+  unit: {manager: {kind: host, host: {kind: systemd, unit: nginx}}}
+tasks: {go: {run: "true", requires_services: [db]}}
+"""
+
+
+@pytest.mark.proves("S001-168")
+def test_services_shows_managers_endpoints_and_where_readiness_is_asked(project, assert_schema):
+    repo = project({"ota.yaml": SERVICES})
+    document = repo.run("services", "--json").json
+    assert_schema(document, "services")
+    by_name = {service["name"]: service for service in document["services"]}
+    assert by_name["db"]["endpoints"] == {
+        "app": {"address": "db", "port": 5432},
+        "host": {"address": "127.0.0.1", "port": 5432},
+    }
+    assert by_name["db"]["readiness"]["from"] == "app"
+    compose = "podman compose --env-file .env -f a.yaml -f b.yaml --profile dev -p local"
+    assert by_name["db"]["manager"]["start"] == f"{compose} up -d db"
+    assert by_name["db"]["manager"]["stop"] == f"{compose} stop db"
+    assert by_name["cache"]["manager"]["stop"] == "redis-cli -p 6400 shutdown"
+    assert by_name["unit"]["manager"]["host"] == {"kind": "systemd", "unit": "nginx", "scope": "system"}
+    text = repo.run("services").out
+    for said in (
+        "Readiness: tcp from app",
+        "- app: db:5432",
+        f"Start: `{compose} up -d db`",
+        "Stop: `redis-cli -p 6400 shutdown`",
+        "Healthcheck: `./ok.sh`",
+        "Stop: `./down.sh`",
+        "Depends On: cache",
+        "Timeout: 30 s",
+        "Services are not run directly",
+    ):
+        assert said in text
+    assert not (repo.path / ".ota").exists()

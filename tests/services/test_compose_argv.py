@@ -10,11 +10,9 @@ from ota.resolve.service_plan import ComposeControl
 from ota.services.compose import (
     ComposeChoices,
     ComposeCommand,
-    compose_argv,
     engine_trouble,
     observe_container,
     observe_health,
-    start_argv,
 )
 from ota.services.scene import ServiceScene
 
@@ -65,12 +63,12 @@ def test_the_start_command_is_argv_with_every_option_in_declared_order():
         env_files=("one.env", "two.env"),
         profiles=("dev", "ci"),
     )
-    assert start_argv(DOCKER, control) == (
+    assert control.start_argv(DOCKER.words) == (
         *("docker", "compose", "--env-file", "one.env", "--env-file", "two.env"),
         *("-f", "a b.yaml", "-f", "c.yaml", "--profile", "dev", "--profile", "ci"),
         *("-p", "my project", "up", "-d", "db"),
     )
-    assert compose_argv(DOCKER, DB, "stop", "db") == ("docker", "compose", "-p", "local", "stop", "db")
+    assert DB.stop_argv(DOCKER.words) == ("docker", "compose", "-p", "local", "stop", "db")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
 import time
 import urllib.request
 
@@ -499,3 +500,17 @@ def test_a_start_goes_on_when_ota_is_killed_and_its_output_is_kept(served):
     (repo.path / "go").touch()
     until(lambda: is_listening(port), "the service")
     assert b"going on\n" in (repo.path / ".ota/state/services/db.log").read_bytes()
+
+
+def test_what_stops_a_service_again_is_told_of_those_that_the_run_started(served):
+    port = free_port()
+    service = host_service("db", port).replace(
+        "    endpoints:", "      stop: {exe: sh, args: [-c, 'kill $(cat db.pid)']}\n    endpoints:"
+    )
+    repo = served(contract(service, TASK.format(names="db")))
+    story = steps_of(repo.run("run", "go", "--json").json)["service db"]["detail"]
+    stop = "sh -c 'kill $(cat db.pid)'"
+    assert f"keeps running; `{stop}` stops it" in story
+    assert stop not in steps_of(repo.run("run", "go", "--json").json)["service db"]["detail"]
+    subprocess.run(stop, shell=True, cwd=repo.path, check=True)
+    until(lambda: not is_listening(port), "the end of the service")

@@ -104,7 +104,9 @@ class ServiceFacts(Struct, kw_only=True):
             case None:
                 pass
         if self.ready is not None:
-            told.append(f"ready after {self.ready.elapsed_ms} ms, keeps running")
+            stop = self.started.stop if self.started is not None else ""
+            ended = f"; `{stop}` stops it" if stop else ""
+            told.append(f"ready after {self.ready.elapsed_ms} ms, keeps running{ended}")
         return (*told, *self.warnings)
 
 

@@ -301,6 +301,8 @@ class ServiceStarted(Struct, frozen=True, kw_only=True):
     how: ServiceHow
     detail: str
     """The start command, or who answers already."""
+    stop: str = ""
+    """What stops it again, where the contract says so; ota ends no service by itself."""
 
 
 class ServiceReady(Struct, frozen=True, kw_only=True):

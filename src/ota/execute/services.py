@@ -270,9 +270,10 @@ class _Telling:
         self._step = step
         self._output = output
 
-    def started(self, how: How, detail: str) -> None:
-        detail = self._context.masker.mask(detail)
-        self._context.stream.emit(ServiceStarted(step=self._step, how=how, detail=detail))
+    def started(self, how: How, detail: str, stop: str = "") -> None:
+        mask = self._context.masker.mask
+        event = ServiceStarted(step=self._step, how=how, detail=mask(detail), stop=mask(stop))
+        self._context.stream.emit(event)
 
     def output(self, data: bytes) -> None:
         # not the task's own output, so not what a reader of the task's standard output wants

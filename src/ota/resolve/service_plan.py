@@ -24,17 +24,37 @@ class ComposeControl(Struct, frozen=True, kw_only=True):
     env_files: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
 
+    def argv(self, compose: tuple[str, ...], *rest: str) -> tuple[str, ...]:
+        """`<compose> [--env-file …] [-f …] [--profile …] -p <project> <rest>`."""
+        flagged = (
+            *(("--env-file", file) for file in self.env_files),
+            *(("-f", file) for file in self.files),
+            *(("--profile", profile) for profile in self.profiles),
+            ("-p", self.project),
+        )
+        return (*compose, *(word for pair in flagged for word in pair), *rest)
+
+    def start_argv(self, compose: tuple[str, ...]) -> tuple[str, ...]:
+        """`… up -d <service>`."""
+        return self.argv(compose, "up", "-d", self.service)
+
+    def stop_argv(self, compose: tuple[str, ...]) -> tuple[str, ...]:
+        """`… stop <service>`."""
+        return self.argv(compose, "stop", self.service)
+
 
 class HostControl(Struct, frozen=True, kw_only=True):
     """Commands of this machine, without a shell."""
 
     start: ManagerCommand | None = None
+    stop: ManagerCommand | None = None
 
 
 class LegacyControl(Struct, frozen=True, kw_only=True):
     """Shell commands of this machine."""
 
     start: str | None = None
+    stop: str | None = None
 
 
 class UnitControl(Struct, frozen=True, kw_only=True):

@@ -67,7 +67,7 @@ def _plan(scope: Scope, name: str, service: Service) -> ServicePlan:
     readiness = service.readiness
     plan = ServicePlan(
         name=name,
-        control=_control(scope, name, service),
+        control=control_of(service, _rendered_env_file(scope, name)),
         readiness=_form(scope, name, service),
         is_required=service.required,
         depends_on=service.depends_on,
@@ -86,23 +86,25 @@ def _plan(scope: Scope, name: str, service: Service) -> ServicePlan:
     )
 
 
-def _control(scope: Scope, name: str, service: Service) -> ControlPlan:
+def control_of(service: Service, rendered_env_files: tuple[str, ...] = ()) -> ControlPlan:
+    """Who starts and stops a service; `rendered_env_files` are those that a workflow adds."""
     manager = service.manager
     if service.producer is not None:
         return ProducerControl(repo=service.producer.repo, task=service.producer.task)
     if manager is None:
-        return LegacyControl(start=service.start) if service.start is not None else NoControl()
+        is_controlled = service.start is not None or service.stop is not None
+        return LegacyControl(start=service.start, stop=service.stop) if is_controlled else NoControl()
     if manager.kind == "host":
         if manager.host is not None:
             return UnitControl(unit=manager.host.unit)
-        return HostControl(start=manager.start)
+        return HostControl(start=manager.start, stop=manager.stop)
     return ComposeControl(
         project=manager.name or "",
         service=manager.service or "",
         engine=manager.engine or "docker",
         files=(*((manager.file,) if manager.file else ()), *(manager.files or ())),
         env_files=(
-            *_rendered_env_file(scope, name),
+            *rendered_env_files,
             *((manager.env_file,) if manager.env_file else ()),
             *(manager.env_files or ()),
         ),

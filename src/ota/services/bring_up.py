@@ -25,7 +25,7 @@ from ota.readiness.wait import (
 )
 from ota.resolve.service_plan import EndpointReadiness, ServicePlan
 from ota.services.compose import ComposeChoices
-from ota.services.managers import ComposeManager, Manager, Start, manager_of, readiness_gates
+from ota.services.managers import Command, ComposeManager, Manager, manager_of, readiness_gates
 from ota.services.scene import How, ServiceScene, Watcher
 from ota.services.starting import LOGS_FOLDER, StartEnd, file_name, run_start
 from ota.system.addresses import address_text
@@ -121,7 +121,8 @@ def _bring_up(service: ServicePlan, scene: ServiceScene, manager: Manager, watch
             return _INTERRUPTED
         if end.exit_code != 0 or end.is_timed_out:
             return _start_failed(service, scene, manager, start, end)
-        watcher.started(how, start.text)
+        stop = manager.stop()
+        watcher.started(how, start.text, stop.text if stop is not None else "")
     return _wait(service, scene, gates, start, watcher)
 
 
@@ -140,7 +141,7 @@ def _who_answers(service: ServicePlan, manager: Manager) -> str:
 
 
 def _start_failed(
-    service: ServicePlan, scene: ServiceScene, manager: Manager, start: Start, end: StartEnd
+    service: ServicePlan, scene: ServiceScene, manager: Manager, start: Command, end: StartEnd
 ) -> ServiceEnd:
     if end.is_timed_out:
         why = (
@@ -172,7 +173,11 @@ def _start_failed(
 
 
 def _wait(
-    service: ServicePlan, scene: ServiceScene, gates: tuple[Gate, ...], start: Start | None, watcher: Watcher
+    service: ServicePlan,
+    scene: ServiceScene,
+    gates: tuple[Gate, ...],
+    start: Command | None,
+    watcher: Watcher,
 ) -> ServiceEnd:
     if not gates:
         return ServiceEnd()
@@ -228,7 +233,7 @@ def timing_of(service: ServicePlan) -> Timing:
     )
 
 
-def _not_ready(service: ServicePlan, outcome: Exhausted, start: Start | None) -> Finding:
+def _not_ready(service: ServicePlan, outcome: Exhausted, start: Command | None) -> Finding:
     readiness = service.readiness
     where = ""
     holder = ""

@@ -72,22 +72,6 @@ def _choose(engine: str, scene: ServiceScene) -> ComposeCommand | Finding:
     )
 
 
-def compose_argv(command: ComposeCommand, control: ComposeControl, *rest: str) -> tuple[str, ...]:
-    """`<compose> [--env-file …] [-f …] [--profile …] -p <project> <rest>`."""
-    flagged = (
-        *(("--env-file", file) for file in control.env_files),
-        *(("-f", file) for file in control.files),
-        *(("--profile", profile) for profile in control.profiles),
-        ("-p", control.project),
-    )
-    return (*command.words, *(word for pair in flagged for word in pair), *rest)
-
-
-def start_argv(command: ComposeCommand, control: ComposeControl) -> tuple[str, ...]:
-    """`… up -d <service>`."""
-    return compose_argv(command, control, "up", "-d", control.service)
-
-
 class ContainerState(Struct, frozen=True, kw_only=True):
     """What the engine says about a compose service."""
 

@@ -1,4 +1,4 @@
-"""Who starts a service, and which questions tell that it is ready. One manager per kind of control.
+"""Who starts and stops a service, and which questions tell that it is ready. One manager per kind of control.
 
 Source: runtime specification 13.1, 13.3; contract specification 12.
 """
@@ -11,6 +11,7 @@ from typing import Protocol, assert_never
 from msgspec import Struct
 
 from ota.backends.native import shell_argv
+from ota.contract.model.services import ManagerCommand
 from ota.errors import Finding
 from ota.readiness.probes import HttpProbe, Probe, TcpProbe, statuses_accepted
 from ota.readiness.results import ProbeResult, failed, passed
@@ -31,18 +32,16 @@ from ota.resolve.service_plan import (
 from ota.services.compose import (
     ComposeChoices,
     ComposeCommand,
-    compose_argv,
     engine_trouble,
     observe_container,
     observe_health,
-    start_argv,
 )
 from ota.services.scene import ServiceScene
 from ota.system.sockets import AttemptDeadline
 
 
-class Start(Struct, frozen=True, kw_only=True):
-    """The command that starts a service."""
+class Command(Struct, frozen=True, kw_only=True):
+    """What a manager is told to do."""
 
     argv: tuple[str, ...]
     cwd: Path
@@ -53,8 +52,12 @@ class Start(Struct, frozen=True, kw_only=True):
 class Manager(Protocol):
     """One kind of control over one service."""
 
-    def start(self) -> Start | None:
+    def start(self) -> Command | None:
         """The start command; None when the contract declares none."""
+        ...
+
+    def stop(self) -> Command | None:
+        """What stops it again. For people to run: ota ends no service by itself."""
         ...
 
     def alive_gates(self) -> tuple[Gate, ...]:
@@ -80,12 +83,18 @@ class HostManager:
 
     is_published = False
 
-    def __init__(self, start: Start | None, *, is_published: bool = False) -> None:
+    def __init__(
+        self, start: Command | None, stop: Command | None = None, *, is_published: bool = False
+    ) -> None:
         self._start = start
+        self._stop = stop
         self.is_published = is_published
 
-    def start(self) -> Start | None:
+    def start(self) -> Command | None:
         return self._start
+
+    def stop(self) -> Command | None:
+        return self._stop
 
     def alive_gates(self) -> tuple[Gate, ...]:
         return ()
@@ -107,9 +116,14 @@ class ComposeManager:
         self._control = control
         self._scene = scene
 
-    def start(self) -> Start | None:
-        argv = start_argv(self.command, self._control)
-        return Start(argv=argv, cwd=self._scene.root, text=join(argv))
+    def start(self) -> Command | None:
+        return self._told(self._control.start_argv(self.command.words))
+
+    def stop(self) -> Command | None:
+        return self._told(self._control.stop_argv(self.command.words))
+
+    def _told(self, argv: tuple[str, ...]) -> Command:
+        return Command(argv=argv, cwd=self._scene.root, text=join(argv))
 
     def alive_gates(self) -> tuple[Gate, ...]:
         return (Gate(name="container", probe=_Asked(target=self._target, timeout_s=5.0, ask=self._running)),)
@@ -123,7 +137,7 @@ class ComposeManager:
 
     def inside(self, command: str) -> tuple[str, ...] | None:
         words = ("exec", "-T", self._control.service, "sh", "-lc", command)
-        return compose_argv(self.command, self._control, *words)
+        return self._control.argv(self.command.words, *words)
 
     @property
     def _target(self) -> str:
@@ -143,23 +157,30 @@ def manager_of(service: ServicePlan, scene: ServiceScene, choices: ComposeChoice
     match service.control:
         case ComposeControl() as control:
             return ComposeManager(control, choices.choose(control.engine, scene), scene)
-        case HostControl(start=command):
-            if command is None:
-                return HostManager(None)
-            argv = (command.exe, *command.args)
-            cwd = scene.root / command.cwd if command.cwd else scene.root
-            return HostManager(Start(argv=argv, cwd=cwd, text=join(argv)))
-        case LegacyControl(start=text):
-            if text is None:
-                return HostManager(None, is_published=True)
-            argv = shell_argv(text, scene.environ.get("PATH"))
-            return HostManager(Start(argv=argv, cwd=scene.root, text=text), is_published=True)
+        case HostControl(start=start, stop=stop):
+            return HostManager(_direct(start, scene), _direct(stop, scene))
+        case LegacyControl(start=start_text, stop=stop_text):
+            return HostManager(_in_shell(start_text, scene), _in_shell(stop_text, scene), is_published=True)
         case NoControl():
             return HostManager(None, is_published=True)
         case UnitControl() | ProducerControl():
             raise AssertionError(f"admission let service {service.name} pass")
         case _ as never:
             assert_never(never)
+
+
+def _direct(declared: ManagerCommand | None, scene: ServiceScene) -> Command | None:
+    if declared is None:
+        return None
+    argv = (declared.exe, *declared.args)
+    cwd = scene.root / declared.cwd if declared.cwd else scene.root
+    return Command(argv=argv, cwd=cwd, text=join(argv))
+
+
+def _in_shell(text: str | None, scene: ServiceScene) -> Command | None:
+    if text is None:
+        return None
+    return Command(argv=shell_argv(text, scene.environ.get("PATH")), cwd=scene.root, text=text)
 
 
 # --- readiness -----------------------------------------------------------------------------------

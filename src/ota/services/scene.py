@@ -52,8 +52,11 @@ class ServiceScene(Struct, frozen=True, kw_only=True):
 class Watcher(Protocol):
     """Who is told while a service comes up. Called in the thread that brings it up."""
 
-    def started(self, how: How, detail: str) -> None:
-        """The start command ended well, or was not needed; `detail` says which command, or who answers."""
+    def started(self, how: How, detail: str, stop: str = "") -> None:
+        """The start command ended well, or was not needed; `detail` says which command, or who answers.
+
+        `stop` is the command that stops again what was started, where there is one.
+        """
         ...
 
     def output(self, data: bytes) -> None:

@@ -34,6 +34,9 @@ def _text(document: dict[str, Any], session: Session) -> str:
         return report.text()
     for service in document["services"]:
         service_item(report, service)
-    report.block("Services are not run directly: a task asks for them with `requires_services`.")
+    report.block(
+        "Services are not run directly: `requires_services` and `ota up` bring them up, `ota doctor` asks "
+        "whether they are ready. Ota stops none of them."
+    )
     report.next(f"`ota tasks{session.target(session.arguments.path)}`")
     return report.text()

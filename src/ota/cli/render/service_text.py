@@ -17,8 +17,10 @@ def service_item(report: Report, service: Document) -> None:
         report.row("Producer", _facts(service["producer"]))
     report.row("Provider", service.get("provider"))
     report.row("Depends On", listed(service["depends_on"]))
-    for key in ("start", "stop", "healthcheck"):
-        report.row(key.capitalize(), f"`{service[key]}`" if key in service else None)
+    for key in ("start", "stop"):
+        command = service.get(key) or service.get("manager", {}).get(key)
+        report.row(key.capitalize(), f"`{command}`" if command else None)
+    report.row("Healthcheck", f"`{service['healthcheck']}`" if "healthcheck" in service else None)
     endpoints = service.get("endpoints", {})
     report.bullets((_endpoint(name, each) for name, each in endpoints.items()), label="Endpoints")
     if "readiness" in service:
@@ -34,7 +36,7 @@ def _endpoint(name: str, endpoint: Document) -> str:
 
 def _facts(document: Document) -> str:
     """`compose (name=local, service=db)`; the first key is what it is."""
-    (_, kind), *others = document.items()
+    (_, kind), *others = ((key, value) for key, value in document.items() if key not in ("start", "stop"))
     told = ", ".join(
         f"{key}={'+'.join(map(str, value)) if isinstance(value, list) else value}" for key, value in others
     )

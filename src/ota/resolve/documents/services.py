@@ -8,6 +8,8 @@ from ota.contract.load import Loaded
 from ota.contract.model.services import Service
 from ota.resolve.documents.readiness import service_readiness_document
 from ota.resolve.documents.shape import Document, compact
+from ota.resolve.service_plan import ComposeControl, HostControl
+from ota.resolve.services import control_of
 
 
 def services_document(loaded: Loaded) -> Document:
@@ -43,6 +45,10 @@ def service_document(name: str, service: Service) -> Document:
             files=manager.files,
             env_files=manager.env_files,
             engine=manager.engine,
+            **_commands(service),
+            host=compact(kind=manager.host.kind, unit=manager.host.unit, scope=manager.host.scope)
+            if manager.host is not None
+            else None,
         )
         if manager is not None
         else None,
@@ -58,6 +64,26 @@ def service_document(name: str, service: Service) -> Document:
         timeout=_seconds(service.timeout),
     )
     return document
+
+
+def _commands(service: Service) -> Document:
+    """What a manager runs to start and to stop the service, as one would type it.
+
+    The compose command is the one of the declared engine; which one a run finds is known only then.
+    """
+    from shlex import join
+
+    match control_of(service):
+        case ComposeControl() as control:
+            compose = (control.engine, "compose")
+            return {"start": join(control.start_argv(compose)), "stop": join(control.stop_argv(compose))}
+        case HostControl(start=start, stop=stop):
+            return compact(
+                start=join((start.exe, *start.args)) if start is not None else None,
+                stop=join((stop.exe, *stop.args)) if stop is not None else None,
+            )
+        case _:
+            return {}
 
 
 def _seconds(timeout: str | None) -> int | None:
