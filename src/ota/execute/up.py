@@ -57,11 +57,11 @@ from ota.system.run_id import make_run_id
 _PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 _INCURABLE = (
-    "OTA_CONTEXT_HOST_PLATFORM_UNSUPPORTED",
-    "OTA_CONTAINER_BACKEND",
-    "OTA_BACKEND_CLI_MISSING",
-    "OTA_REMOTE",
-    "OTA_MODE_UNSUPPORTED",
+    "CONTEXT_HOST_PLATFORM_UNSUPPORTED",
+    "CONTAINER_BACKEND_",
+    "BACKEND_CLI_MISSING",
+    "REMOTE_",
+    "MODE_UNSUPPORTED",
 )
 """Beginnings of codes that no setup task could do anything about."""
 
@@ -383,7 +383,7 @@ def _may_be_cured(halt: Halt) -> bool:
 
 def is_curable(finding: Finding) -> bool:
     """Whether a setup task could do anything about it."""
-    return not finding.code.startswith(_INCURABLE)
+    return not finding.code.removeprefix("OTA_").startswith(_INCURABLE)
 
 
 def _not_ready(up: UpPlan, errors: tuple[Finding, ...], origin: FailureOrigin) -> Failure:
