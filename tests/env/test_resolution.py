@@ -120,6 +120,18 @@ def test_variables_of_an_outer_task_are_not_inherited() -> None:
     assert resolved.process == {"OTA_FILE": "f", "PATH": "/bin", "OTA_WORKSPACE": "/r"}
 
 
+def test_what_fills_gaps_is_listed_with_what_it_takes_the_place_of() -> None:
+    resolved = resolve_env(EnvLayers(), {"HOST": "shell"}, read, fallbacks={"PORT": "1", "HOST": "::1"})
+    assert [(each.name, each.value, each.source) for each in resolved.entries] == [
+        ("HOST", "::1", "execution"),
+        ("PORT", "1", "execution"),
+    ]
+    (hidden,) = resolved.entries[0].shadows
+    assert (hidden.value, hidden.source) == ("shell", "process")
+    inside = resolve_env(EnvLayers(), {"HOST": "shell"}, read, fallbacks={"HOST": "::1"}, inherits=False)
+    assert inside.entries[0].shadows == ()
+
+
 def test_fallbacks_only_fill_what_nothing_declares() -> None:
     layers = EnvLayers(overlay=(EnvLayer(name="task", values={"PORT": "9"}),))
     resolved = resolve_env(layers, {"HOST": "shell"}, read, fallbacks={"PORT": "1", "HOST": "127.0.0.1"})

@@ -187,3 +187,12 @@ def test_a_file_where_a_folder_of_the_state_belongs(repo, place):
     assert is_calm(result)
     assert result.code == 0
     assert "did-run" in result.out + result.err
+
+
+def test_a_damaged_journal_is_told_with_the_file_to_remove(repo):
+    folder = repo.path / ".ota/state/active"
+    folder.mkdir(parents=True)
+    (folder / "20260101T000000Z-x-1.jsonl").write_text("no journal\n")
+    result = repo.run("run", "ok")
+    assert result.code == 0
+    assert f"remove {folder}/20260101T000000Z-x-1.jsonl" in result.err

@@ -55,6 +55,8 @@ _LAYER_WORDS = {
 }
 # A run started from inside a task must not take the outer task's ports, inputs and targets for its own.
 _OF_ONE_TASK = ("OTA_INPUT_", "OTA_TARGET_", "OTA_PUBLIC_", "OTA_BIND_")
+FALLBACK = "fallback"
+"""The layer of what only fills gaps."""
 _REFERENCE = r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))"
 
 
@@ -101,7 +103,7 @@ class ResolvedEnv(Struct, frozen=True, kw_only=True):
     """The environment of one task (or of the contract, without a task)."""
 
     entries: tuple[EnvEntry, ...]
-    """Declared variables in contract order, then the task's own by name."""
+    """Declared variables in contract order, then the task's own by name, then what fills gaps."""
     sources: tuple[LoadedSource, ...]
     values: Mapping[str, str]
     """What is set on top of whatever a plane inherits: all that a container or remote gets."""
@@ -125,14 +127,12 @@ class ResolvedEnv(Struct, frozen=True, kw_only=True):
         declared = self.entry(name)
         if declared is not None or name not in self.process:
             return declared
-        # what no entry holds and is set all the same fills a gap: ota gave it
-        source = "execution" if name in self.values else "process"
-        inherited = Candidate(value=self.process[name], source=source)
+        inherited = Candidate(value=self.process[name], source="process")
         return EnvEntry(
             name=name,
             kind="task",
             status="resolved",
-            source=source,
+            source="process",
             value=inherited.value,
             winner=inherited,
         )
@@ -157,6 +157,12 @@ def resolve_env(
     search = _Search(layers, environ, read, injected or {}, locate, inherits)
     entries = [search.resolve(name) for name in search.names()]
     entries = _with_passwords(entries)
+    known = {entry.name for entry in entries}
+    entries += [
+        _gap_filled(name, value, environ.get(name) if inherits else None)
+        for name, value in sorted((fallbacks or {}).items())
+        if name not in known
+    ]
     findings = [*search.findings, *_entry_findings(entries, locate)]
     values = {entry.name: entry.value for entry in entries if entry.value is not None}
     for name, value in (fallbacks or {}).items():
@@ -388,6 +394,13 @@ def _won(entry: EnvEntry, found: list[Candidate]) -> EnvEntry:
         winner=winner,
         shadows=tuple(each for each in found[1:] if not (each.loaded and each.loaded.is_blocking)),
     )
+
+
+def _gap_filled(name: str, value: str, inherited: str | None) -> EnvEntry:
+    """What ota gives a name that nothing declares; it takes the place of a value that is merely inherited."""
+    winner = Candidate(value=value, source="execution", layer=FALLBACK)
+    shadows = (Candidate(value=inherited, source="process"),) if inherited is not None else ()
+    return _won(EnvEntry(name=name, kind="task", status="task", source=""), [winner, *shadows])
 
 
 def _how_to_set(name: str, layers: EnvLayers) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from ota.env.masking import Masker
-from ota.env.resolution import EnvEntry, ResolvedEnv, resolve_env
+from ota.env.resolution import FALLBACK, EnvEntry, ResolvedEnv, resolve_env
 from ota.errors import Finding, errors_among
 from ota.execute.context import RunContext
 from ota.execute.events import EnvValue, StepNote
@@ -63,7 +63,9 @@ def _secret_names(resolved: ResolvedEnv) -> frozenset[str]:
 
 
 def _is_worth_showing(entry: EnvEntry) -> bool:
-    return entry.value is not None and not entry.name.startswith(_SET_BY_OTA)
+    """Where to bind follows from the listeners, which a receipt tells."""
+    is_fallback = entry.winner is not None and entry.winner.layer == FALLBACK
+    return entry.value is not None and not is_fallback and not entry.name.startswith(_SET_BY_OTA)
 
 
 def _shown(entry: EnvEntry) -> EnvValue:

@@ -295,5 +295,6 @@ def _why_of(finding: Finding, first: Finding) -> tuple[str, ...]:
 
 
 def told(finding: Finding) -> str:
-    """A finding as one line."""
-    return f"{finding.summary}: {finding.why}" if finding.why else finding.summary
+    """A finding as one line, with what to do about it."""
+    fact = f"{finding.summary}: {finding.why}" if finding.why else finding.summary
+    return f"{fact}; {finding.next}" if finding.next else fact
