@@ -1,20 +1,16 @@
-"""What `ota doctor` costs beside its slowest probe: 30 independent slow tools, ratios over several rounds.
+"""What `ota doctor` costs beside its slowest probe: 30 independent slow tools.
 
 Every tool sleeps before it names its version; one is a little slower than the others. The target: the whole
-command takes at most 1.5 times the slowest probe. It asserts nothing.
-
-    sh tools/python bench/doctor.py [rounds] [tools]
+command takes at most 1.5 times the slowest probe.
 """
 
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from measuring import OTA, Subject, measure, show
+
+TOOLS = 30
 TARGET = 1.5
 SLOW_S = 1.5
 SLOWEST_S = 2.0
@@ -36,32 +32,14 @@ def write(folder: Path, count: int) -> None:
     (folder / "ota.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def timed(argv: list[str], folder: Path) -> float:
-    """Seconds of one whole command that must succeed."""
-    env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-    began = time.monotonic()
-    subprocess.run(argv, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - began
-
-
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 30
-    with tempfile.TemporaryDirectory() as name:
+def bench(rounds: int) -> None:
+    """The slowest probe alone, then all of them in one command."""
+    with tempfile.TemporaryDirectory(prefix="ota-bench-") as name:
         folder = Path(name)
-        write(folder, count)
-        slowest, doctor, bare = [], [], []
-        for _ in range(rounds):
-            slowest.append(timed([str(folder / "bin" / f"slow-{count - 1:02}")], folder))
-            doctor.append(timed([str(ROOT / "ota"), "doctor"], folder))
-            bare.append(timed([str(ROOT / "ota"), "--version"], folder))
-    ratio = statistics.median(doctor) / statistics.median(slowest)
-    print(f"{count} tools, {rounds} rounds, medians")
-    print(f"  slowest probe alone  {statistics.median(slowest):6.2f} s")
-    print(f"  ota doctor           {statistics.median(doctor):6.2f} s")
-    print(f"  ota --version        {statistics.median(bare):6.2f} s")
-    print(f"  ratio                {ratio:6.2f}   target at most {TARGET}")
-
-
-if __name__ == "__main__":
-    main()
+        write(folder, TOOLS)
+        subjects = [
+            Subject("the slowest probe alone", [str(folder / "bin" / f"slow-{TOOLS - 1:02}")]),
+            Subject("ota doctor", [OTA, "doctor"], TARGET),
+        ]
+        environ = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+        show(f"{TOOLS} slow probes, median of {rounds}", subjects, measure(subjects, folder, rounds, environ))
