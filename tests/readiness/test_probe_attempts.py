@@ -416,6 +416,20 @@ def test_the_liar_that_always_closes_uses_up_the_budget() -> None:
     assert all(attempt.result.cause == "closed_at_once" for attempt in outcome.last)
 
 
+@pytest.mark.proves("S003-77", "S003-78")
+def test_timeout_bounds_an_attempt_and_retries_their_number() -> None:
+    with serving(silent) as service:
+        gate = Gate(name="slow", probe=http(service, timeout_s=0.2))
+        began = time.monotonic()
+        outcome = wait_ready([gate], Timing(interval_s=0.05, retries=4, timeout_s=0.2))
+        took_s = time.monotonic() - began
+    assert isinstance(outcome, Exhausted)
+    assert (outcome.attempts, service.accepted) == (4, 4)
+    assert all("no answer within" in attempt.result.detail for attempt in outcome.last)
+    assert all(200 <= attempt.result.elapsed_ms < 2_000 for attempt in outcome.last)
+    assert took_s >= 0.8
+
+
 # -- pure parts --------------------------------------------------------------------------------------
 
 

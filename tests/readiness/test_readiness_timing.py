@@ -67,6 +67,7 @@ def test_the_defaults_are_500_ms_120_retries_2_s_and_no_start_period() -> None:
     assert DEFAULT_TIMING.budget_s == 60
 
 
+@pytest.mark.proves("S003-76")
 def test_polling_is_fast_first_up_to_the_interval() -> None:
     clock = FakeClock()
     probe = ScriptedProbe(clock, ready_after(2.4))

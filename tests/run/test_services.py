@@ -99,6 +99,7 @@ def test_readiness_is_a_gate_and_not_the_first_answer(project):
     assert "External: " in result.err
 
 
+@pytest.mark.proves("S003-83")
 def test_an_exhausted_readiness_stops_the_service_and_names_the_broken_rung(project, assert_schema):
     port = free_port()
     readiness = "{kind: http, listener: http, path: /nowhere, interval: 50ms, retries: 40}"
