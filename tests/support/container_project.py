@@ -1,8 +1,9 @@
 """A repository whose tasks run in containers of a real engine, and what the engine says about it."""
 
 import json
+import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,40 @@ def image_with(engine: Engine, files: Mapping[str, str], folder: Path) -> str:
     engine.run("commit", name, tag)
     engine.run("rm", "-f", name)
     return tag
+
+
+def image_from_host(engine: Engine, paths: Sequence[Path], files: Mapping[str, str], folder: Path) -> str:
+    """A throw-away image: busybox with programs of this machine, and the libraries they are linked to.
+
+    `paths` are programs and folders; folders come without their tests, caches and installed packages.
+    """
+    wanted = dict.fromkeys(paths)
+    for program in paths:
+        linked = [program] if program.is_file() else list(program.rglob("*.so"))
+        for each in linked:
+            wanted |= dict.fromkeys(_libraries(each))
+    left_out = ("__pycache__", "site-packages", "test", "idlelib", "lib2to3", "config-*")
+    name = engine.start(BUSYBOX, "sleep", "600")
+    archive = folder / "programs.tar"
+    words = [f"--exclude={each}" for each in left_out]
+    names = [str(path).lstrip("/") for path in wanted]
+    subprocess.run(
+        ["tar", "-cf", archive, "-C", "/", *words, "--dereference", *names], check=True, capture_output=True
+    )
+    with archive.open("rb") as stream:
+        subprocess.run([engine.name, "cp", "-", f"{name}:/"], stdin=stream, check=True, capture_output=True)
+    archive.unlink()
+    for target, text in files.items():
+        source = folder / uuid.uuid4().hex
+        source.write_text(text)
+        source.chmod(0o755)
+        engine.run("cp", str(source), f"{name}:{target}")
+    tag = f"ota-test/with-programs:{uuid.uuid4().hex[:8]}"
+    engine.run("commit", name, tag, timeout=180)
+    engine.run("rm", "-f", name)
+    return tag
+
+
+def _libraries(program: Path) -> list[Path]:
+    said = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+    return [Path(word) for word in said.split() if word.startswith("/")]
