@@ -44,6 +44,8 @@ from ota.backends.container.publication import (
     RECLAIM_RETRIES,
     conflict,
     lost_port,
+    mapped_port,
+    port_unknown,
     published_ports,
     reserve,
     taken_port,
@@ -308,6 +310,23 @@ def observe_end(engine: Engine, name: str) -> Termination:
         oom_killed=facts.oom_killed,
         error=facts.error,
     )
+
+
+def verify_published(engine: Engine, prepared: Prepared, work: Work) -> Finding | None:
+    """Whether the engine published the ports that were reserved; one call.
+
+    Only a container that runs says anything about it: one that ended has nothing published any more.
+
+    Raises:
+        HostError: the engine gives no answer.
+    """
+    facts = inspect_containers(engine, (prepared.name,)).get(prepared.name)
+    if facts is None or facts.is_running is not True:
+        return None
+    for port in prepared.publications:
+        if mapped_port(facts, port) != port.host_port:
+            return port_unknown(engine, prepared.name, work, port)
+    return None
 
 
 def release_ephemeral(engine: Engine, name: str) -> Finding | None:

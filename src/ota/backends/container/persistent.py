@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from ota.backends.container.arguments import cli_environment, creation_words, environment_words
 from ota.backends.container.body import Marks, body_script, keeper_arguments
 from ota.backends.container.engine import Engine, EngineAnswer, ask, refusal, require
-from ota.backends.container.facts import ContainerFacts, Listed, inspect_containers
+from ota.backends.container.facts import Listed, inspect_containers
 from ota.backends.container.identity import (
     LABEL_FAMILY,
     LABEL_SHAPE,
@@ -38,7 +38,14 @@ from ota.backends.container.leases import Leases
 from ota.backends.container.networks import compose_networks, ensure_networks, join_networks
 from ota.backends.container.orphans import list_owned, remove_containers
 from ota.backends.container.ownership import ensure_token, owner_start, record_engine
-from ota.backends.container.publication import conflict, lost_port, published_ports, taken_port
+from ota.backends.container.publication import (
+    conflict,
+    lost_port,
+    mapped_port,
+    port_unknown,
+    published_ports,
+    taken_port,
+)
 from ota.backends.container.signalling import BodyEnding, end_body, is_nothing_running, signal_body
 from ota.backends.container.starting import not_started_finding
 from ota.backends.container.user import choose_user
@@ -313,7 +320,7 @@ class PersistentRun:
             ports = self._reported(identity.persistent_name, own)
         wrong = next((port for port, now in zip(own, ports, strict=True) if not _agrees(port, now)), None)
         if wrong is not None:
-            raise HostError(_port_unknown(self._engine, identity.persistent_name, self._work, wrong))
+            raise HostError(port_unknown(self._engine, identity.persistent_name, self._work, wrong))
         if was == "reused":
             self._see_free_inside(identity.persistent_name)
         return ports, was, note
@@ -324,7 +331,7 @@ class PersistentRun:
         deadline = Deadline.after(clock, _MAPPING_LIMIT_S)
         while True:
             facts = inspect_containers(self._engine, (name,)).get(name)
-            ports = tuple(replace(port, host_port=_mapped(facts, port)) for port in own)
+            ports = tuple(replace(port, host_port=mapped_port(facts, port)) for port in own)
             if all(port.host_port is not None for port in ports) or deadline.is_over(clock):
                 return ports
             clock.sleep(_MAPPING_POLL_S)
@@ -437,15 +444,6 @@ class PersistentRun:
         )
 
 
-def _mapped(facts: ContainerFacts | None, port: PublishedPort) -> int | None:
-    if facts is None or facts.is_running is not True:
-        return None
-    mappings = [each for each in facts.ports if each.container_port == port.bind_port and each.host_port]
-    here = [each for each in mappings if each.host_address == port.host_address]
-    exact = [each for each in here if each.host_port == port.host_port]
-    return next((each.host_port for each in (*exact, *here, *mappings)), None)
-
-
 def _agrees(wanted: PublishedPort, reported: PublishedPort) -> bool:
     if reported.host_port is None:
         return False
@@ -468,20 +466,6 @@ def _name_taken(engine: Engine, name: str) -> Finding:
         why="its labels carry another ownership token, or none: an earlier checkout in this directory may "
         "have made it",
         next=f"if nothing needs it any more: `{engine.name} rm -f {name}`",
-        category="execution",
-        owner="host",
-    )
-
-
-def _port_unknown(engine: Engine, name: str, work: Work, port: PublishedPort) -> Finding:
-    wanted = "a host port" if port.host_port is None else f"host port {port.host_port}"
-    return Finding(
-        code="OTA_CONTAINER_PORT_UNKNOWN",
-        title="Host publication failed",
-        summary=f"container engine did not report {wanted} of task `{work.task}`, listener `{port.listener}`",
-        why=f"{engine.name} publishes another port of container {name} for port {port.bind_port}, or none",
-        next=f"remove the container and run again: `{engine.name} rm -f {name}`",
-        place=work.place(port.listener),
         category="execution",
         owner="host",
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from ota.backends.container.engine import Engine
-from ota.backends.container.facts import Listed, PortMapping, list_containers
+from ota.backends.container.facts import ContainerFacts, Listed, PortMapping, list_containers
 from ota.backends.container.work import PublishedPort, Work
 from ota.errors import Finding, HostError
 from ota.resolve.plan import ListenerPlan
@@ -166,4 +166,29 @@ def publishes(mappings: Iterable[PortMapping], address: str, port: int) -> bool:
     """Whether one of these publications excludes another one of that address and port."""
     return any(
         mapping.host_port == port and addresses_overlap(mapping.host_address, address) for mapping in mappings
+    )
+
+
+def mapped_port(facts: ContainerFacts | None, port: PublishedPort) -> int | None:
+    """The host port a running container has for a publication, preferably on its own address."""
+    if facts is None or facts.is_running is not True:
+        return None
+    mappings = [each for each in facts.ports if each.container_port == port.bind_port and each.host_port]
+    here = [each for each in mappings if each.host_address == port.host_address]
+    exact = [each for each in here if each.host_port == port.host_port]
+    return next((each.host_port for each in (*exact, *here, *mappings)), None)
+
+
+def port_unknown(engine: Engine, name: str, work: Work, port: PublishedPort) -> Finding:
+    """The engine reports another host port than was asked for, or none."""
+    wanted = "a host port" if port.host_port is None else f"host port {port.host_port}"
+    return Finding(
+        code="OTA_CONTAINER_PORT_UNKNOWN",
+        title="Host publication failed",
+        summary=f"container engine did not report {wanted} of task `{work.task}`, listener `{port.listener}`",
+        why=f"{engine.name} publishes another port of container {name} for port {port.bind_port}, or none",
+        next=f"remove the container and run again: `{engine.name} rm -f {name}`",
+        place=work.place(port.listener),
+        category="execution",
+        owner="host",
     )
