@@ -2,7 +2,8 @@
 
 Each round starts a run in a fresh repository, kills it with SIGKILL after a random time, alone or
 with its whole session, and then waits for its guardian or lets the next command reconcile. What
-counts is the process table, not what anything prints. Some rounds also kill the guardian.
+counts is the process table, not what anything prints. Some rounds also kill the guardian. Most of a
+round is waiting, so several go on side by side; what a round does depends on the seed and its number.
 
     python tools/kill_drill.py --rounds 300
     python tools/kill_drill.py --rounds 300 --seed 7 --ota "./ota run dev"
@@ -25,6 +26,7 @@ import sys
 import tempfile
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,7 +147,8 @@ class Round(NamedTuple):
     """What was left at the end, in words; empty when nothing was."""
 
 
-def one_round(arguments: argparse.Namespace, chance: random.Random) -> Round:
+def one_round(arguments: argparse.Namespace, number: int) -> Round:
+    chance = random.Random(f"{arguments.seed}:{number}")
     mark = uuid.uuid4().hex
     with tempfile.TemporaryDirectory() as folder:
         repo = Path(folder)
@@ -165,7 +168,7 @@ def one_round(arguments: argparse.Namespace, chance: random.Random) -> Round:
             next_command(arguments, repo)
         deadline = time.monotonic() + LIMIT_S
         while (left := marked(mark)) and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(0.05)
         next_command(arguments, repo)
         journals = list((repo / ".ota/state/active").glob("*")) if (repo / ".ota").exists() else []
     for pid in left:
@@ -179,19 +182,23 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--longest-s", type=float, default=0.4, help="the latest moment of a kill")
+    parser.add_argument("--side-by-side", type=int, default=6, help="rounds that go on at the same time")
     parser.add_argument("--ota", default="", help="the command to kill, ending in the task: './ota run dev'")
     arguments = parser.parse_args()
-    chance = random.Random(arguments.seed)
     failures = busy = 0
-    for number in range(1, arguments.rounds + 1):
-        done = one_round(arguments, chance)
-        busy += done.orphans > 0
-        if done.trouble:
-            failures += 1
-            print(f"round {number}: left behind: {done.trouble}")
+    began = time.monotonic()
+    numbers = range(1, arguments.rounds + 1)
+    with ThreadPoolExecutor(arguments.side_by_side) as pool:
+        for number, done in zip(
+            numbers, pool.map(lambda each: one_round(arguments, each), numbers), strict=True
+        ):
+            busy += done.orphans > 0
+            if done.trouble:
+                failures += 1
+                print(f"round {number}: left behind: {done.trouble}", flush=True)
     print(
         f"seed {arguments.seed}: {arguments.rounds} rounds, {busy} with orphans, "
-        f"{failures} left something behind"
+        f"{failures} left something behind, {time.monotonic() - began:.0f} s"
     )
     return 1 if failures else 0
 
