@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
-import psutil
 import pytest
 
-from support.leaks import MARK, left_behind
+from support.leaks import MARK, Starts, left_behind
 from support.project import SOURCE, Project
 from support.schemas import assert_schema as check_schema
 
@@ -23,15 +22,18 @@ os.environ["PYTHONPATH"] = str(SOURCE)
 MakeProject = Callable[..., Project]
 
 
+starts = Starts()
+
+
 @pytest.fixture(autouse=True)
 def no_process_left_behind() -> Iterator[None]:
     """Fail the test that leaves a process behind; the leftover is killed."""
-    known = frozenset(psutil.pids())
     mark = uuid.uuid4().hex
     os.environ[MARK] = mark
+    starts.forget()
     yield
     del os.environ[MARK]
-    if left := left_behind(mark, known):
+    if starts.before is not None and (left := left_behind(mark, starts.before)):
         pytest.fail("processes left behind:\n  " + "\n  ".join(left), pytrace=False)
 
 
@@ -76,9 +78,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", metavar="FILE", help="write the result and the proved rows to FILE (JSON)")
 
 
+# Before the selection by marks is made.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test's rows to its reports, the one thing that also comes from tests in other processes."""
+    """Mark what runs the real command, and give each test's rows to its reports.
+
+    Reports are the one thing that also comes from tests in other processes.
+    """
     for item in items:
+        if "project" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.edge)
         if rows := {str(row) for mark in item.iter_markers("proves") for row in mark.args}:
             item.user_properties.append((ROWS, sorted(rows)))
 

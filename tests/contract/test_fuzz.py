@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.reading import FIXTURES
@@ -24,7 +24,7 @@ SEED = int(os.environ.get("OTA_FUZZ_SEED", "1"))
 BATCHES = 10
 TEXTS = [path.read_bytes() for path in sorted(FIXTURES.glob("*/*.yaml"))]
 
-pytestmark = pytest.mark.timeout(120 + CASES // 20)
+pytestmark = [pytest.mark.timeout(120 + CASES // 20), *([pytest.mark.slow] if CASES > 2000 else [])]
 
 HOSTILE: tuple[Any, ...] = (
     None,
@@ -216,7 +216,7 @@ class Mutator:
         return parent, key
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def material() -> Material:
     return Material(TEXTS)
 
@@ -284,13 +284,14 @@ _DATA = st.recursive(
 )
 
 
-@settings(max_examples=max(20, CASES // 5), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_DATA)
-def test_any_document_is_read_or_refused(document: Any) -> None:
+@pytest.mark.parametrize("batch", range(BATCHES))
+@settings(max_examples=max(2, CASES // 5 // BATCHES))
+@given(document=_DATA)
+def test_any_document_is_read_or_refused(batch: int, document: Any) -> None:
     check(json.dumps(document).encode())
 
 
-@settings(max_examples=max(20, CASES // 5), deadline=None)
+@settings(max_examples=max(20, CASES // 5))
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     check(data)

@@ -7,11 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ota.system.journal import FAULT_POINTS
-from support.leaks import MARK, marked_processes
+from support.leaks import MARK, marked_processes, wait_ended
 
 pytestmark = pytest.mark.edge
 
@@ -62,8 +61,7 @@ def alive_of_this_test(bait=()):
 
 
 def wait_until_gone(bait=(), limit_s=15.0):
-    _, alive = psutil.wait_procs(alive_of_this_test(bait), timeout=limit_s)
-    assert [each.cmdline() for each in alive if each.is_running()] == []
+    assert [each.cmdline() for each in wait_ended(alive_of_this_test(bait), limit_s)] == []
 
 
 def journals(repo):

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.leaks import wait_ended
 from support.project import Project
 
 DAEMON = '''
@@ -74,7 +75,7 @@ def served_on_host(project: Callable[..., Project]) -> Iterator[Callable[[Projec
             with suppress(psutil.NoSuchProcess, ValueError):
                 process = psutil.Process(int(file.read_text()))
                 process.kill()
-                process.wait(10)
+                assert wait_ended([process], 10) == []
 
 
 @pytest.fixture

@@ -53,9 +53,13 @@ class Engine:
         self.token = token
         self.is_own = is_own
         """Nobody but tests uses it: podman always (its own storage), docker when `engines up` started it."""
+        self.before_labelled: Mapping[str, Sequence[str]] | None = None
+        """What carried the label of this session before the test used it; `None` when it did not."""
 
     def run(self, *args: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run `<engine> <args>` to its end."""
+        if self.before_labelled is None and "ls" not in args and any(TEST_LABEL in word for word in args):
+            self.before_labelled = self.found(f"{TEST_LABEL}={self.token}")
         return run_command((self.name, *args), self.environment, check=check, timeout=timeout)
 
     def start(self, image: str, *command: str, options: Sequence[str] = ()) -> str:
@@ -331,12 +335,13 @@ def await_engines() -> None:
 def _lend(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     for name, value in engine.environment.items():
         monkeypatch.setenv(name, value)
-    before = engine.found(f"{TEST_LABEL}={engine.token}")
+    engine.before_labelled = None
     yield engine
-    after = engine.found(f"{TEST_LABEL}={engine.token}")
-    engine.remove(
-        {kind: [name for name in names if name not in before[kind]] for kind, names in after.items()}
-    )
+    if (before := engine.before_labelled) is not None:
+        after = engine.found(f"{TEST_LABEL}={engine.token}")
+        engine.remove(
+            {kind: [name for name in names if name not in before[kind]] for kind, names in after.items()}
+        )
 
 
 # Each leans on `no_process_left_behind`: containers are gone before that check looks for their processes.

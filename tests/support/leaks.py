@@ -5,6 +5,9 @@ far it wandered from its parent, its process group or its session.
 """
 
 import os
+import sys
+import time
+from collections.abc import Iterable
 
 import psutil
 
@@ -26,9 +29,30 @@ def marked_processes(mark: str, known: frozenset[int] = frozenset()) -> list[psu
     return found
 
 
+def wait_ended(processes: Iterable[psutil.Process], limit_s: float) -> list[psutil.Process]:
+    """Those that still run after `limit_s`.
+
+    One that its parent has not asked about yet has ended: how soon that happens to an orphan is up to the
+    first process of the machine.
+    """
+    deadline = time.monotonic() + limit_s
+    alive = [process for process in processes if _runs(process)]
+    while alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+        alive = [process for process in alive if _runs(process)]
+    return alive
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def left_behind(mark: str, known: frozenset[int], limit_s: float = 5.0) -> list[str]:
     """Describe the marked processes still alive after `limit_s`, and kill them for the tests to come."""
-    _, alive = psutil.wait_procs(marked_processes(mark, known), timeout=limit_s)
+    alive = wait_ended(marked_processes(mark, known), limit_s)
     described = []
     for process in alive:
         try:
@@ -36,5 +60,24 @@ def left_behind(mark: str, known: frozenset[int], limit_s: float = 5.0) -> list[
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(alive, timeout=5.0)
+    wait_ended(alive, 5.0)
     return described
+
+
+_STARTING = frozenset(("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"))
+
+
+class Starts:
+    """Hears this process start others: a test that started none has nothing to leave behind."""
+
+    def __init__(self) -> None:
+        self.before: frozenset[int] | None = None
+        """The processes there were before the first start since `forget`; `None` when there was no start."""
+        sys.addaudithook(self._hear)
+
+    def forget(self) -> None:
+        self.before = None
+
+    def _hear(self, event: str, _: object) -> None:
+        if event in _STARTING and self.before is None:
+            self.before = frozenset(psutil.pids())
