@@ -8,13 +8,19 @@ Source: runtime specification 2, 6, 7, 12, 20; commands specification 2.5, 2.8, 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
 from ota.backends.container.engine import Engine, never
-from ota.backends.container.ephemeral import EphemeralRun, Termination, observe_end, release_ephemeral
-from ota.backends.container.inside import InsideSockets
+from ota.backends.container.ephemeral import (
+    EphemeralRun,
+    Termination,
+    observe_end,
+    release_ephemeral,
+    verify_published,
+)
+from ota.backends.container.facts import ContainerFacts
 from ota.backends.container.persistent import PersistentRun
 from ota.backends.container.signalling import end_body, signal_all, signal_body
 from ota.backends.container.start_mark import StartMark
@@ -22,7 +28,6 @@ from ota.backends.container.work import BodyEnvironment, Prepared, PublishedPort
 from ota.backends.native import posix_quoted
 from ota.errors import Finding, HostError, OtaError
 from ota.execute.container_end import ServiceEvidence, terminated
-from ota.execute.container_service import ContainerPlane
 from ota.execute.container_stop import InsideStop
 from ota.execute.context import RunContext
 from ota.execute.environment import StepEnvironment, environment_of
@@ -38,7 +43,6 @@ from ota.execute.events import (
 )
 from ota.execute.output import StepOutput
 from ota.execute.process import Attendant, BodyEnd, NoAttendant, Stop, run_process
-from ota.execute.service import ServiceAttendant
 from ota.resolve.endpoints import with_host_ports
 from ota.resolve.injection import CONTAINER_WORKSPACE
 from ota.resolve.plan import ArgvBody, ShellBody, StepPlan
@@ -46,6 +50,10 @@ from ota.system.clock import Deadline
 from ota.system.journal import Journal, fault_point
 from ota.system.spawn import SpawnRequest, Stream
 from ota.system.workload import Workload, WorkloadEnd
+
+if TYPE_CHECKING:
+    from ota.execute.container_service import ContainerPlane
+    from ota.execute.service import ServiceAttendant
 
 _UNSTARTED_TURN_S = 0.05
 _GIB = 1024**3
@@ -244,17 +252,29 @@ class _ContainerBody:
         mark = StartMark(prepared.start_mark)
         if runtime is None:
             return _Attendant(NoAttendant(), None, mark, self._tell_begun)
+        # sockets and probes: paid only by services
+        from ota.backends.container.inside import InsideSockets
+        from ota.execute.container_service import ContainerPlane
+        from ota.execute.service import ServiceAttendant
+
         context = self._context
-        plane = ContainerPlane(InsideSockets(prepared.engine, prepared.name), stop)
+        sockets = InsideSockets(prepared.engine, prepared.name)
+        plane = ContainerPlane(sockets, stop, lambda facts: self._misplaced(prepared, facts))
         resolved = with_host_ports(runtime, _host_ports(prepared.publications))
         service = ServiceAttendant(context, self._step, resolved, self._output, plane)
         lease = context.leases.get(self._step.id)
         if lease is None:
-            return _Attendant(service, service, mark, self._tell_begun)
+            return _Attendant(service, service, mark, self._tell_begun, plane)
         from ota.execute.leased import LeasedAttendant  # paid only by what somebody else waits for
 
         leased = LeasedAttendant(service, lease, resolved, self._output, context.clock, stop)
-        return _Attendant(leased, service, mark, self._tell_begun)
+        return _Attendant(leased, service, mark, self._tell_begun, plane)
+
+    def _misplaced(self, prepared: Prepared, facts: ContainerFacts | None) -> Failure | None:
+        """Whether the engine published other host ports than the body was told."""
+        work = container_work(self._context, self._step, "")
+        finding = verify_published(prepared.engine, prepared, work, facts)
+        return None if finding is None else container_failure(self._step, HostError(finding))
 
     def _environment_for(self, ports: tuple[PublishedPort, ...]) -> BodyEnvironment:
         """Called for every attempt: another host port is another `OTA_PUBLIC_URL`."""
@@ -425,11 +445,14 @@ class _Attendant:
     def __init__(
         self,
         inner: Attendant,
-        service: ServiceAttendant | None,
+        service: "ServiceAttendant | None",
         mark: StartMark,
         on_begun: Callable[[int], None],
+        plane: "ContainerPlane | None" = None,
     ) -> None:
         self.service = service
+        self._plane = plane
+        self._is_stopped = False
         self._inner = inner
         self.has_begun = False
         self._mark = mark
@@ -470,14 +493,23 @@ class _Attendant:
     def turn(self) -> float | None:
         if self.service is None:
             return None
-        return self._inner.turn() if self.has_begun else _UNSTARTED_TURN_S
+        if not self.has_begun or self._workload is None:
+            return _UNSTARTED_TURN_S
+        if self._plane is not None and self._plane.misplaced is not None and not self._is_stopped:
+            self._is_stopped = True
+            self._plane.stop(self._workload)
+        return self._inner.turn()
 
     def interrupted(self) -> None:
         if self.has_begun:
             self._inner.interrupted()
 
     def ended(self, end: WorkloadEnd) -> Failure | None:
-        return self._inner.ended(end) if self.has_begun else None
+        if not self.has_begun:
+            return None
+        trouble = self._inner.ended(end)
+        # however well it answers elsewhere: it is not where the body and the user were told
+        return self._plane.misplaced or trouble if self._plane is not None else trouble
 
 
 def _is_oom_killed(

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from typing import Literal
 
+from ota.backends.container.facts import ContainerFacts
 from ota.backends.container.inside import InsideSockets
 from ota.errors import HostError
 from ota.execute.events import Failure
@@ -29,13 +30,20 @@ class ContainerPlane:
     closed_at_once: Literal["note", "fail"] = "fail"
     is_translated = True
 
-    def __init__(self, sockets: InsideSockets, stop: Stop) -> None:
+    def __init__(
+        self, sockets: InsideSockets, stop: Stop, verify: Callable[[ContainerFacts | None], Failure | None]
+    ) -> None:
+        """`verify` says what is wrong with the host ports the engine reports."""
         self._sockets = sockets
         self._stop = stop
+        self._verify = verify
+        self._is_verified = False
+        self.misplaced: Failure | None = None
+        """The engine published another host port than was asked for: the service has to end."""
 
     def gates(self, endpoint: Endpoint, workload: Workload) -> tuple[Gate, ...]:
         probe = InsideListenerProbe(
-            address=endpoint.bind_address, port=endpoint.bind_port, observe=self._sockets.listeners
+            address=endpoint.bind_address, port=endpoint.bind_port, observe=lambda: self._listeners(workload)
         )
         return (Gate(name=endpoint.listener, probe=probe),)
 
@@ -56,6 +64,16 @@ class ContainerPlane:
 
     def lost_port(self) -> Failure | None:
         return None
+
+    def _listeners(self, workload: Workload) -> tuple[ProcessListener, ...]:
+        """Called in the thread that watches; the thread that supervises is told, and ends the service."""
+        found = self._sockets.listeners()
+        if not self._is_verified:
+            self._is_verified = True
+            self.misplaced = self._verify(self._sockets.facts())
+            if self.misplaced is not None:
+                workload.wake()
+        return found
 
     def _bound(self) -> tuple[ProcessListener, ...] | None:
         try:

@@ -16,6 +16,7 @@ Source: runtime specification 6.
 """
 
 import os
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +24,7 @@ from msgspec.structs import replace
 from ota.backends.container.arguments import cli_environment, creation_words, environment_words
 from ota.backends.container.body import Marks, body_script
 from ota.backends.container.engine import Engine, EngineAnswer, ask, is_absent, refusal
-from ota.backends.container.facts import inspect_containers
+from ota.backends.container.facts import ContainerFacts, inspect_containers
 from ota.backends.container.identity import (
     ContainerIdentity,
     ephemeral_labels,
@@ -44,7 +45,7 @@ from ota.backends.container.publication import (
     RECLAIM_RETRIES,
     conflict,
     lost_port,
-    mapped_port,
+    misplaced_port,
     port_unknown,
     published_ports,
     reserve,
@@ -64,7 +65,9 @@ from ota.backends.container.work import (
 from ota.errors import Finding, HostError
 from ota.resolve.plan import RuntimePlan
 from ota.system.journal import fault_point
-from ota.system.ports import PortReservation
+
+if TYPE_CHECKING:
+    from ota.system.ports import PortReservation
 
 _REMOVE_LIMIT_S = 30.0
 _REMOVE_ATTEMPTS = 3
@@ -188,7 +191,7 @@ class EphemeralRun:
 
     # -- creating --------------------------------------------------------------------------------------
 
-    def _create(self, ports: tuple[PublishedPort, ...], held: tuple[PortReservation, ...]) -> Prepared:
+    def _create(self, ports: tuple[PublishedPort, ...], held: "tuple[PortReservation, ...]") -> Prepared:
         engine, work, scene = self._engine, self._work, self._scene
         identity = self._identity()
         labels = ephemeral_labels(
@@ -312,21 +315,12 @@ def observe_end(engine: Engine, name: str) -> Termination:
     )
 
 
-def verify_published(engine: Engine, prepared: Prepared, work: Work) -> Finding | None:
-    """Whether the engine published the ports that were reserved; one call.
-
-    Only a container that runs says anything about it: one that ended has nothing published any more.
-
-    Raises:
-        HostError: the engine gives no answer.
-    """
-    facts = inspect_containers(engine, (prepared.name,)).get(prepared.name)
-    if facts is None or facts.is_running is not True:
-        return None
-    for port in prepared.publications:
-        if mapped_port(facts, port) != port.host_port:
-            return port_unknown(engine, prepared.name, work, port)
-    return None
+def verify_published(
+    engine: Engine, prepared: Prepared, work: Work, facts: ContainerFacts | None
+) -> Finding | None:
+    """Whether the engine published the ports that were reserved, by what it says of the container."""
+    port = misplaced_port(facts, prepared.publications)
+    return None if port is None else port_unknown(engine, prepared.name, work, port)
 
 
 def release_ephemeral(engine: Engine, name: str) -> Finding | None:

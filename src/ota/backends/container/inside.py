@@ -40,6 +40,16 @@ class InsideSockets:
         found = sorted({(row.port, row.address) for row in rows})
         return tuple(ProcessListener(address=address, port=port, pids=()) for port, address in found)
 
+    def facts(self) -> ContainerFacts | None:
+        """The running container as it was seen last, else as it is now.
+
+        Raises:
+            HostError: the engine gives no answer.
+        """
+        if self._facts is None or self._facts.is_running is not True:
+            self._facts = self.inspect()
+        return self._facts
+
     def _local_rows(self) -> tuple[Listener, ...] | None:
         """None where this host does not see the container's processes: a virtual machine, another host."""
         if not (self._proc / "self").exists():

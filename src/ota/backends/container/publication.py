@@ -8,6 +8,7 @@ Source: runtime specification 4.3, 6.2, 10.8; commands specification 2.7; lesson
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -17,14 +18,9 @@ from ota.backends.container.work import PublishedPort, Work
 from ota.errors import Finding, HostError
 from ota.resolve.plan import ListenerPlan
 from ota.system.addresses import host_text
-from ota.system.ports import (
-    PortReservation,
-    addresses_overlap,
-    find_port_holder,
-    port_taken_finding,
-    preflight_bind,
-    reserve_port,
-)
+
+if TYPE_CHECKING:
+    from ota.system.ports import PortReservation
 
 AUTO_ATTEMPTS = 5
 RECLAIM_RETRIES = 5
@@ -73,13 +69,15 @@ def publish_arguments(ports: Iterable[PublishedPort]) -> tuple[str, ...]:
 
 def reserve(
     ports: Sequence[PublishedPort],
-) -> tuple[tuple[PublishedPort, ...], tuple[PortReservation, ...]]:
+) -> tuple[tuple[PublishedPort, ...], "tuple[PortReservation, ...]"]:
     """Automatic ports get a number that is held until `release`; fixed ones stay as they are.
 
     Raises:
         HostError: `OTA_HOST_PORT_RESERVATION_FAILED`; nothing is held.
     """
     held: list[PortReservation] = []
+    if any(port.host_port is None for port in ports):
+        from ota.system.ports import reserve_port  # sockets are paid only by what publishes
     chosen: list[PublishedPort] = []
     try:
         for port in ports:
@@ -97,13 +95,16 @@ def reserve(
 
 def taken_port(ports: Iterable[PublishedPort]) -> PublishedPort | None:
     """The first fixed port that somebody holds already, or that cannot be bound at all."""
-    for port in ports:
-        if port.mode == "fixed" and port.host_port is not None:
-            answer = preflight_bind(port.host_address, port.host_port)
-            # A low port is forbidden to this user and not to an engine; an address may exist only where
-            # the engine runs. Only what is taken here is taken there.
-            if answer == "taken":
-                return port
+    fixed = [port for port in ports if port.mode == "fixed"]
+    if not fixed:
+        return None
+    from ota.system.ports import preflight_bind
+
+    for port in fixed:
+        # A low port is forbidden to this user and not to an engine; an address may exist only where
+        # the engine runs. Only what is taken here is taken there.
+        if port.host_port is not None and preflight_bind(port.host_address, port.host_port) == "taken":
+            return port
     return None
 
 
@@ -118,6 +119,8 @@ def lost_port(said: str, ports: Sequence[PublishedPort]) -> PublishedPort | None
 
 def conflict(engine: Engine, work: Work, port: PublishedPort, said: str = "") -> Finding:
     """Somebody holds the port: who, and the ways out."""
+    from ota.system.ports import find_port_holder, port_taken_finding
+
     assert port.host_port is not None
     holder = find_port_holder(port.host_address, port.host_port)
     container = container_on(engine, port.host_address, port.host_port)
@@ -164,6 +167,8 @@ def container_on(engine: Engine, address: str, port: int) -> Listed | None:
 
 def publishes(mappings: Iterable[PortMapping], address: str, port: int) -> bool:
     """Whether one of these publications excludes another one of that address and port."""
+    from ota.system.ports import addresses_overlap
+
     return any(
         mapping.host_port == port and addresses_overlap(mapping.host_address, address) for mapping in mappings
     )
@@ -177,6 +182,16 @@ def mapped_port(facts: ContainerFacts | None, port: PublishedPort) -> int | None
     here = [each for each in mappings if each.host_address == port.host_address]
     exact = [each for each in here if each.host_port == port.host_port]
     return next((each.host_port for each in (*exact, *here, *mappings)), None)
+
+
+def misplaced_port(facts: ContainerFacts | None, ports: Iterable[PublishedPort]) -> PublishedPort | None:
+    """The first publication for which a running container has another host port, or none.
+
+    Only a container that runs says anything about it: one that ended has nothing published any more.
+    """
+    if facts is None or facts.is_running is not True:
+        return None
+    return next((port for port in ports if mapped_port(facts, port) != port.host_port), None)
 
 
 def port_unknown(engine: Engine, name: str, work: Work, port: PublishedPort) -> Finding:
