@@ -308,3 +308,33 @@ def test_killed_at_the_hand_over_it_is_either_ended_or_on_the_record(app, point)
         until(lambda: not is_listening(port), "the guardian")
         assert "already running" not in steps_of(repo.run("up", "--json").json)["dev"]["detail"]
         assert not is_listening(port)
+
+
+def test_the_pieces_of_a_workflow_say_what_of_it_is_seen_running(upped, assert_schema):
+    port, db = free_port(), free_port()
+    repo = upped(
+        contract(
+            services=host_service("db", db),
+            tasks=SETUP + web(port),
+            workflow=APP + "    services: {required: [db]}\n",
+        )
+    )
+
+    def seen() -> dict:
+        document = repo.run("tasks", "--workflow", "app", "--json").json
+        assert_schema(document, "tasks")
+        return {each["name"]: each["state"] for each in document["observed"]}
+
+    assert seen() == {"dev": "not_seen", "db": "not_seen"}
+    assert not (repo.path / ".ota/state/workloads").exists()
+    assert repo.run("up", "--detach").code == 0
+    assert seen() == {"dev": "running", "db": "listening"}
+    pid = record_of(repo)["leader"]["pid"]
+    text = repo.run("tasks", "--workflow", "app").out
+    assert f"run task dev: running: pid {pid}, left running since" in text
+    assert f"Ends with: `kill -- -{pid}`" in text
+    assert f"service db: somebody listens on 127.0.0.1:{db}: pid {repo.read('db.pid')}" in text
+    stop(f"kill -- -{pid}")
+    until(lambda: is_gone(pid), "its end")
+    assert seen() == {"dev": "not_seen", "db": "listening"}
+    assert (repo.path / ".ota/state/workloads/dev.json").exists(), "looking changes nothing"

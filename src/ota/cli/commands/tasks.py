@@ -13,6 +13,7 @@ from ota.system.host import HostFacts, observe_host
 
 if TYPE_CHECKING:
     from ota.cli.render.listing import Report
+    from ota.execute.observed import Observed
 
 
 def run(arguments: Arguments, session: Session) -> int:
@@ -27,26 +28,52 @@ def run(arguments: Arguments, session: Session) -> int:
         with_use=arguments.has("--use"),
     )
     document = tasks_document(loaded, host, wanted)
+    observed = _observed(loaded, host, wanted)
+    if observed:
+        document["observed"] = [_observed_document(each) for each in observed]
     if arguments.is_json:
         from ota.cli.render.json import print_document
 
         print_document(document, session.out)
     else:
-        print(_text(document, wanted, loaded, host, session), file=session.out)
+        print(_text(document, wanted, loaded, host, session, observed), file=session.out)
     return 0
 
 
+def _observed(loaded: Loaded, host: HostFacts, wanted: TaskFilter) -> "tuple[Observed, ...]":
+    """What of the workflow that was asked for can be seen running."""
+    if wanted.workflow is None:
+        return ()
+    from ota.execute.observed import observe_workflow  # paid only where a workflow is asked for
+    from ota.resolve.scope import select_workflow
+
+    return observe_workflow(loaded, select_workflow(loaded, wanted.workflow), host)
+
+
+def _observed_document(observed: "Observed") -> dict[str, Any]:
+    """Without processes: on an unchanged host the document stays the same, byte for byte."""
+    document = {"kind": observed.kind, "name": observed.name, "state": observed.state}
+    return {**document, "at": observed.at} if observed.at else document
+
+
 def _text(
-    document: dict[str, Any], wanted: TaskFilter, loaded: Loaded, host: HostFacts, session: Session
+    document: dict[str, Any],
+    wanted: TaskFilter,
+    loaded: Loaded,
+    host: HostFacts,
+    session: Session,
+    observed: "tuple[Observed, ...]",
 ) -> str:
     from ota.cli.render.listing import Report
-    from ota.cli.render.task_text import agent_block, workflow_line
+    from ota.cli.render.task_text import WORKFLOW_ROWS, agent_block, workflow_line
 
     report = Report(session.style_of(session.out))
     report.block(report.style.header("TASKS", loaded.shown))
     if wanted.workflow is not None:
         report.block()
         report.row("Workflow", workflow_line(document["workflow"]), indent=0)
+        report.rows(document["workflow"], WORKFLOW_ROWS)
+        _seen(report, observed)
     if "agent" in document and not wanted.with_use:
         agent_block(report, document["agent"])
     target = session.target(session.arguments.path)
@@ -60,6 +87,27 @@ def _text(
         _items(report, document, wanted, loaded, host)
         report.next(f"`ota tasks --use{target}`", f"`ota run <task>{target} --dry-run`")
     return report.text()
+
+
+_STATES = {
+    "running": "running",
+    "listening": "somebody listens",
+    "not_seen": "not seen",
+    "unknown": "unknown",
+}
+
+
+def _seen(report: "Report", observed: "tuple[Observed, ...]") -> None:
+    if not observed:
+        return
+    report.section("Seen on this host")
+    for each in observed:
+        what = f"run task {each.name}" if each.kind == "run_task" else f"service {each.name}"
+        at = f" on {each.at}" if each.at else ""
+        detail = f": {each.detail}" if each.detail else ""
+        report.bullets([f"{what}: {_STATES[each.state]}{at}{detail}"])
+        if each.stop:
+            report.row("Ends with", f"`{each.stop}`", indent=6)
 
 
 def _uses(report: "Report", document: dict[str, Any], target: str) -> None:

@@ -10,25 +10,6 @@ from ota.cli.session import Session
 from ota.resolve.documents.workflows import workflows_document
 from ota.system.host import observe_host
 
-_ROWS = {
-    "intent": "Intent",
-    "description": "Description",
-    "notes": "Notes",
-    "prepare_task": "Prepare",
-    "setup_task": "Setup",
-    "run_task": "Run",
-    "attach_task": "Attach",
-    "required_services": "Services",
-    "readiness_checks": "Readiness Checks",
-    "readiness_probes": "Readiness Probes",
-    "readiness_surfaces": "Readiness Surfaces",
-    "signal_readiness_checks": "Signal Checks",
-    "signal_readiness_probes": "Signal Probes",
-    "signal_readiness_surfaces": "Signal Surfaces",
-    "exposes": "Exposes",
-    "expose_surfaces": "Exposed Surfaces",
-}
-
 
 def run(arguments: Arguments, session: Session) -> int:
     """List workflows; execute nothing."""
@@ -45,7 +26,7 @@ def run(arguments: Arguments, session: Session) -> int:
 
 def _text(document: dict[str, Any], session: Session) -> str:
     from ota.cli.render.listing import Report
-    from ota.cli.render.task_text import launch_line
+    from ota.cli.render.task_text import WORKFLOW_ROWS, launch_line
 
     report = Report(session.style_of(session.out))
     report.block(report.style.header("WORKFLOWS", document["path"]))
@@ -59,8 +40,8 @@ def _text(document: dict[str, Any], session: Session) -> str:
     report.row("Default", document.get("default", "-"))
     for workflow in document["workflows"]:
         report.item(workflow["name"], "default" if workflow["default"] else "")
-        report.rows(workflow, _ROWS)
+        report.rows(workflow, WORKFLOW_ROWS)
         if "run_task_launch" in workflow:
             report.row("Launch", launch_line(workflow["run_task_launch"]))
-        report.row("Use", f"`ota tasks --workflow {workflow['name']}{target}`")
+        report.row("Use", f"`ota up --workflow {workflow['name']}{target}`")
     return report.text()

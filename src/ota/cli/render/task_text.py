@@ -178,6 +178,27 @@ def agent_block(report: Report, agent: Document) -> None:
     report.rows(agent, _AGENT)
 
 
+WORKFLOW_ROWS = {
+    "intent": "Intent",
+    "description": "Description",
+    "notes": "Notes",
+    "prepare_task": "Prepare",
+    "setup_task": "Setup",
+    "run_task": "Run",
+    "attach_task": "Attach",
+    "required_services": "Services",
+    "readiness_checks": "Readiness Checks",
+    "readiness_probes": "Readiness Probes",
+    "readiness_surfaces": "Readiness Surfaces",
+    "signal_readiness_checks": "Signal Checks",
+    "signal_readiness_probes": "Signal Probes",
+    "signal_readiness_surfaces": "Signal Surfaces",
+    "exposes": "Exposes",
+    "expose_surfaces": "Exposed Surfaces",
+}
+"""What a workflow is made of."""
+
+
 def workflow_line(workflow: Document) -> str:
     """The workflow in effect, with its summary."""
     told = workflow.get("description") or workflow.get("intent")
