@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ota.requirements.executables import find_executable
 from ota.requirements.probes import (
     ProbeOutcome,
     Prober,
     Wanted,
-    find_executable,
     probe_many,
     requirement_finding,
     version_forms,

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from ota.diagnose.report import Group, Verdict, grouped, in_order, verdict_of
 from ota.errors import Evidence, Finding, Severity
-from ota.requirements.probes import Prober, Wanted, find_executable
+from ota.requirements.executables import find_executable
+from ota.requirements.probes import Prober, Wanted
 from ota.system.side_by_side import side_by_side
 
 WRITE_ONE = (

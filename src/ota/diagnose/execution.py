@@ -13,7 +13,7 @@ from ota.contract.model.scalars import Lifecycle, Plane
 from ota.diagnose.scene import Scene
 from ota.errors import Evidence, Finding, Severity
 from ota.readiness.checks import CheckScene, ask_command
-from ota.requirements.probes import find_executable
+from ota.requirements.executables import find_executable
 from ota.resolve.boundary import DEFAULT_ENGINES
 
 ENGINE_LIMIT_S = 5.0

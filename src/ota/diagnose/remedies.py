@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ota.diagnose.scene import Scene
-from ota.requirements.probes import find_executable
+from ota.requirements.executables import find_executable
 from ota.resolve.plan import RequirementPlan
 
 _PROVIDERS: Mapping[tuple[str, str], str] = {

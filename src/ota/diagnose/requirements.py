@@ -24,11 +24,11 @@ from ota.readiness.prerequisites import (
     prerequisite_finding,
     prerequisites_on,
 )
+from ota.requirements.executables import find_executable
 from ota.requirements.probes import (
     PROBE_LIMIT_S,
     ProbeOutcome,
     Prober,
-    find_executable,
     requirement_finding,
     wanted_of,
 )

@@ -31,18 +31,13 @@ _LIMIT_S = 60.0
 
 
 def probe_inside(
-    context: RunContext, step: StepPlan
-) -> tuple[RequirementsProbed, tuple[Finding, ...]] | None:
-    """What was found, and a finding for each required thing that is missing; None when nothing is needed.
-
-    The program of an argv body is not asked for: the shell inside says 127 by itself.
+    context: RunContext, step: StepPlan, needed: list[RequirementPlan]
+) -> tuple[RequirementsProbed, tuple[Finding, ...]]:
+    """What was found, and a finding for each required thing that is missing.
 
     Raises:
         HostError: the container cannot be come by.
     """
-    needed = [each for each in step.task.requirements if not each.is_component and not each.is_program]
-    if not needed:
-        return None
     outcomes = _Look(context, step, needed).outcomes()
     findings: list[Finding] = []
     missing: list[str] = []

@@ -22,9 +22,13 @@ def probe_requirements(
 ) -> tuple[RequirementsProbed, tuple[Finding, ...]] | None:
     """What was found, and a finding for each required thing that is missing; None when nothing is needed."""
     if step.task.context.plane == "container":
-        from ota.execute.container_requirements import probe_inside  # paid only by runs that use an engine
+        # the program of an argv body is not asked for: the shell inside says 127 by itself
+        inside = [each for each in step.task.requirements if not each.is_component and not each.is_program]
+        if not inside:
+            return None
+        from ota.execute.container_requirements import probe_inside  # paid only by runs that ask
 
-        return probe_inside(context, step)
+        return probe_inside(context, step, inside)
     if step.task.context.plane != "native":
         return None
     needed = step.task.requirements

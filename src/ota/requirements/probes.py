@@ -20,6 +20,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ota.errors import Category, Evidence, Finding, Owner
+from ota.requirements.executables import find_executable
 from ota.requirements.versions import (
     VersionError,
     VersionRequirement,
@@ -41,7 +42,6 @@ MOST_AT_ONCE = 32
 _KEPT_BYTES = 65_536
 _FIRST_LINE_CHARACTERS = 200
 _LOOK_UP_S = 0.1
-_FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 Kind = Literal["runtime", "tool"]
 ProbeStatus = Literal["satisfied", "missing", "failing", "unparseable", "mismatch"]
@@ -132,40 +132,6 @@ def executables_of(name: str) -> tuple[str, ...]:
 def version_forms(executable: str) -> tuple[tuple[str, ...], ...]:
     """The arguments that ask this executable for its version; the next form is for when one fails."""
     return _FORMS.get(Path(executable).name, _GENERAL_FORMS)
-
-
-def find_executable(name: str, env: Mapping[str, str], cwd: Path, *, host_os: str = "linux") -> Path | None:
-    """The first regular file on the PATH of `env` that may be executed; a name with a separator is a path.
-
-    An empty entry of PATH is the working directory. On Windows the working directory comes first and the
-    extensions of PATHEXT are tried.
-    """
-    is_windows = host_os == "windows"
-    if not name or "\0" in name:
-        return None
-    if "/" in name or (is_windows and "\\" in name):
-        folders = [cwd]
-    else:
-        entries = env.get("PATH", _FALLBACK_PATH).split(";" if is_windows else ":")
-        folders = [cwd / entry for entry in entries if "\0" not in entry]
-        if is_windows:
-            folders.insert(0, cwd)
-    names = _with_extensions(name, env) if is_windows else [name]
-    candidates = (folder / candidate for folder in folders for candidate in names)
-    return next((path for path in candidates if _is_executable(path)), None)
-
-
-def _with_extensions(name: str, env: Mapping[str, str]) -> list[str]:
-    extensions = [*env.get("PATHEXT", "").split(";"), ".CMD", ".COM", ".EXE", ".BAT"]
-    has_extension = any(name.lower().endswith(ext.lower()) for ext in extensions if ext)
-    return [name] if has_extension else [name + ext for ext in dict.fromkeys(filter(None, extensions))]
-
-
-def _is_executable(path: Path) -> bool:
-    try:
-        return path.is_file() and os.access(path, os.X_OK)
-    except OSError:
-        return False
 
 
 # --- probing ------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ota.errors import Finding, HostError
-from ota.requirements.probes import find_executable
+from ota.requirements.executables import find_executable
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
 from ota.system.spawn import SpawnError, SpawnRequest, Stream
 from ota.system.workload import Workload

@@ -7,7 +7,7 @@ Source: runtime specification 4.3, 6, 7; decisions D13, D14, D24, D33.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -19,7 +19,9 @@ from ota.resolve.plan import ContainerPlan, ContextPlan, ListenerPlan
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.journal import Journal
 from ota.system.locks import SharedUse
-from ota.system.ports import PortReservation
+
+if TYPE_CHECKING:
+    from ota.system.ports import PortReservation
 
 Was = Literal["created", "reused", "recreated"]
 
@@ -128,7 +130,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
     intent: int = 0
     """The journal's number of the container, to be ended when it is gone."""
     attempt: int = 1
-    reservations: tuple[PortReservation, ...] = ()
+    reservations: "tuple[PortReservation, ...]" = ()
     use: SharedUse | None = None
     """Persistent: held while the body is inside, so that nobody recreates the container under it."""
 
