@@ -17,7 +17,8 @@ import pytest
 from support.container_project import ContainerProject, image_from_host
 from support.engines import Engine
 
-pytestmark = pytest.mark.engine
+# Two package managers, two images of a hundred megabytes.
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 MakeContainerProject = Callable[..., ContainerProject]
 
@@ -104,7 +105,7 @@ def test_npm_and_pip_trees_of_host_and_container_are_kept_apart(
     (repo.path / ".venv").mkdir()
     (repo.path / ".venv" / "of-host").touch()
 
-    repo.run("setup", timeout=240.0)
+    repo.run("setup", timeout=400.0)
     assert repo.run("dev", "--stream").out == "0.25.5\n"
     assert "/workspace/.venv/lib/" in repo.run("check", "--stream").out
     assert set(repo.mounts()) == {"/workspace/node_modules", "/workspace/.venv"}
