@@ -39,6 +39,11 @@ class Timing(Struct, frozen=True, kw_only=True):
         return self.start_period_s + self.retries * self.interval_s
 
     @property
+    def longest_s(self) -> float:
+        """How long it may take when every attempt lasts as long as it may."""
+        return self.start_period_s + self.retries * max(self.interval_s, self.timeout_s)
+
+    @property
     def text(self) -> str:
         """`120 attempts, interval 500ms, timeout 2s, start period 0ms`."""
         return (

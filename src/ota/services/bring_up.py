@@ -85,7 +85,7 @@ def _lock(service: ServicePlan, scene: ServiceScene, watcher: Watcher, stack: Ex
     """
     path = scene.root / LOCKS_FOLDER / f"service-{file_name(service.name)}.lock"
     began_at = scene.clock.monotonic_s()
-    deadline = Deadline.after(scene.clock, scene.start_limit_s + timing_of(service).budget_s)
+    deadline = Deadline.after(scene.clock, scene.start_limit_s + timing_of(service).longest_s)
     while True:
         try:
             stack.enter_context(ResourceLock(path, what=scene.what, limit_s=_LOCK_TURN_S, clock=scene.clock))
@@ -189,9 +189,10 @@ def _wait(
         if not attempt.result.ok and now - told_at >= _WAITING_EVERY_S:
             told_at = now
             at = render_elapsed(attempt.at_s)
+            limit_s = timing.budget_s if attempt.at_s <= timing.budget_s else timing.longest_s
             watcher.waiting(
                 f"waiting for service {service.name} ({attempt.gate.probe.target}, {attempt.result.detail}, "
-                f"{at} of {render_elapsed(timing.budget_s)})"
+                f"{at} of {render_elapsed(limit_s)})"
             )
 
     timing = timing_of(service) if service.readiness is not None else _RUNNING_TIMING
