@@ -411,6 +411,7 @@ def test_a_busy_port_of_the_run_task_names_its_holder(upped, assert_schema):
 
 
 @pytest.mark.proves("S003-24")
+@pytest.mark.proves("S001-137")
 def test_a_service_that_setup_broke_is_found_at_the_end(upped, assert_schema):
     db = free_port()
     tasks = "  setup: {run: 'kill $(cat db.pid); while kill -0 $(cat db.pid) 2>&-; do sleep 0.05; done'}\n"

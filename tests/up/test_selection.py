@@ -185,11 +185,17 @@ def test_contradictions_are_usage_errors(upped, wrong):
     assert "cannot be used with" in result.err
 
 
-def test_a_remote_setup_blocks_and_nothing_starts(upped, assert_schema):
+@pytest.mark.proves("S001-139")
+def test_a_remote_setup_blocks_and_nothing_starts(upped, assert_schema, tmp_path):
     db = free_port()
+    ssh = tmp_path / "shims" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f"#!/bin/sh\ntouch {tmp_path}/ssh-was-called\n")
+    ssh.chmod(0o755)
+    env = {"PATH": f"{ssh.parent}:{os.environ['PATH']}"}
     text = contract(
         services=host_service("db", db),
-        tasks="  setup: {run: echo setup, context: far}\n",
+        tasks="  setup: {run: touch setup-ran, context: far}\n",
         workflow="    setup: {task: setup}\n    services: {required: [db]}\n",
     ).replace(
         "    host: {backend: native}\n",
@@ -197,10 +203,13 @@ def test_a_remote_setup_blocks_and_nothing_starts(upped, assert_schema):
         "    far: {backend: remote, remote: {provider: ssh, target: dev@far.example}}\n",
     )
     repo = upped(text)
-    result = repo.run("up", "--json")
+    result = repo.run("up", "--json", env=env)
     assert_schema(result.json, "up")
     assert (result.code, result.json["status"], result.json["phase"]) == (1, "NOT READY", "preconditions")
     assert codes_of(result.json)[0] == "OTA_UP_SETUP_REMOTE"
+    told = repo.run("up", env=env)
+    assert "setup task `setup` resolves to context `far`, which is remote" in told.out
+    assert not (tmp_path / "ssh-was-called").exists() and not (repo.path / "setup-ran").exists()
     assert result.json["receipt"]["status"] == "blocked"
     assert not is_listening(db)
     preview = repo.run("up", "--dry-run", "--json")
@@ -247,6 +256,48 @@ workflows:
     assert result.json["receipt"]["context"] == "host"
     assert repo.run("up", "--workflow", "app@two").code == 0
     assert repo.read("seen.txt").splitlines()[-1] == "dev base host profile second"
+
+
+@pytest.mark.proves("S001-161")
+def test_contexts_their_requirements_and_required_services_drive_the_path(upped):
+    port, db = free_port(), free_port()
+    text = f"""
+version: 1
+project: {{name: driven}}
+execution:
+  default_context: host
+  contexts:
+    host: {{backend: native, env: {{WHERE: host}}}}
+    tools:
+      backend: native
+      env: {{WHERE: tools}}
+      requirements: {{tools: {{python3: ">=3.8"}}}}
+services:
+{host_service("db", db).replace("required: true", "required: false")}tasks:
+  setup:
+    context: tools
+    requires_services: [db]
+    run: 'echo setup $WHERE >> seen.txt; test -e listening.txt'
+  dev:
+    run: 'echo dev $WHERE >> seen.txt; exec python3 server.py'
+    runtime:
+      kind: service
+      readiness: {{kind: tcp, listener: http}}
+      listeners: {{http: {{http: {port}}}}}
+workflows:
+  default: app
+  app: {{setup: {{task: setup}}, run: {{task: dev}}}}
+"""
+    repo = upped(text)
+    result = repo.run("up", "--json")
+    assert result.json["status"] == "READY", result
+    assert repo.read("seen.txt").splitlines() == ["setup tools", "dev host"]
+    steps = steps_of(result.json)
+    assert list(steps) == ["preconditions", "service db", "setup", "dev", "post-up diagnosis"]
+    assert (steps["setup"]["context"], steps["dev"]["context"]) == ("tools", "host")
+    repo.write({"ota.yaml": text.replace("python3: ", "no-such-tool: ")})
+    lacking = repo.run("up", "--json")
+    assert (lacking.code, codes_of(lacking.json)) == (1, ["OTA_TOOL_MISSING"])
 
 
 def test_an_agent_is_refused_a_path_that_is_not_safe(upped, assert_schema):
