@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ pytest_plugins = ["support.parallel", "support.engines"]
 
 # Children of tests import the code of this checkout, installed or not.
 os.environ["PYTHONPATH"] = str(SOURCE)
+# And they keep what they compiled, whatever the caller's shell says: many starts of ota would pay for it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 MakeProject = Callable[..., Project]
 
