@@ -16,7 +16,6 @@ from ota.resolve.plan import (
     ArgvBody,
     ComposeLaunchBody,
     ComposeTaskBody,
-    ContainerLaunchBody,
     Plan,
     PrepareBody,
     ShellBody,
@@ -79,7 +78,7 @@ def service_refusals(services: tuple[ServicePlan, ...], asker: str) -> Iterator[
 
 def _not_askable(needed: str, service: ServicePlan) -> Iterator[Finding]:
     readiness = service.readiness
-    if isinstance(readiness, EndpointReadiness | CommandReadiness) and readiness.plane != "native":
+    if isinstance(readiness, EndpointReadiness | CommandReadiness) and readiness.plane == "remote":
         yield _service_refused(
             "OTA_SERVICE_READINESS_CONTEXT_UNEXECUTABLE",
             f"{needed} is asked for readiness from context `{readiness.context}`, "
@@ -112,12 +111,12 @@ def _not_executable(task: TaskPlan) -> Iterator[Finding]:
 
 def _native_body_refusals(task: TaskPlan) -> Iterator[Finding]:
     match task.body:
-        case ComposeTaskBody() | ComposeLaunchBody() | ContainerLaunchBody():
+        case ComposeTaskBody() | ComposeLaunchBody():
             yield _refused(
                 "OTA_BODY_NOT_EXECUTABLE",
-                f"task `{task.name}` has a body that needs a container engine",
-                "this build does not drive container engines yet",
-                "run the engine command in a `run` body",
+                f"task `{task.name}` has a body that drives compose",
+                "this build starts compose services that tasks require, and runs no compose bodies",
+                "run the compose command in a `run` body",
             )
         case ActionBody(action=action):
             yield from _action_refusal(task, action)

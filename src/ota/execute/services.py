@@ -108,6 +108,7 @@ class ServiceKeeper:
             should_stop=lambda: self._interrupt() is not None,
             masker=lambda: context.masker,
             clock=context.clock,
+            journal=context.journal,
         )
 
     def ensure(self, step: StepPlan) -> ServiceTrouble | None:

@@ -344,6 +344,11 @@ def _step(draft: _Draft, closure_is_scoped: bool) -> StepPlan:
     )
 
 
+def plan_task(ts: TaskScope) -> TaskPlan:
+    """One task by itself, as if nothing else ran."""
+    return _task(ts, closure_is_scoped=False)
+
+
 def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
     context = plan_context(ts)
     body = plan_body(ts)

@@ -6,12 +6,15 @@ Source: contract specification 12; runtime specification 13.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from ota.contract.model.scalars import HttpMethod, Plane
 from ota.contract.model.services import ManagerCommand
+
+if TYPE_CHECKING:
+    from ota.resolve.plan import TaskPlan
 
 
 class ComposeControl(Struct, frozen=True, kw_only=True):
@@ -85,6 +88,8 @@ class EndpointReadiness(Struct, frozen=True, kw_only=True):
     port: int
     context: str
     plane: Plane
+    where: "TaskPlan | None" = None
+    """How any task of that context would run, where it is not the host."""
     method: HttpMethod = "GET"
     path: str = "/"
     headers: Mapping[str, str] = {}
@@ -100,6 +105,8 @@ class CommandReadiness(Struct, frozen=True, kw_only=True):
     context: str | None = None
     """None: a legacy healthcheck, which belongs to the host."""
     plane: Plane = "native"
+    where: "TaskPlan | None" = None
+    """How any task of that context would run, where it is not the host."""
     is_in_service: bool = False
     """Asked inside the compose service's own container."""
 

@@ -8,13 +8,17 @@ Source: contract specification 12; runtime specification 13, 14.1; decisions D7,
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from ota.contract.durations import parse_check_timeout, parse_duration_ms
 from ota.contract.model.readiness import ServiceReadiness
 from ota.contract.model.scalars import Plane
 from ota.contract.model.services import Endpoint, Service
+from ota.contract.model.tasks import Task
 from ota.contract.planes import SHORTHAND_CONTEXT
 from ota.resolve.listening import accepted_statuses
-from ota.resolve.scope import Scope
+from ota.resolve.plan import TaskPlan
+from ota.resolve.scope import Scope, TaskScope
 from ota.resolve.service_plan import (
     CommandReadiness,
     ComposeControl,
@@ -75,8 +79,6 @@ def _plan(scope: Scope, name: str, service: Service) -> ServicePlan:
     )
     if readiness is None:
         return plan
-    from msgspec.structs import replace
-
     return replace(
         plan,
         interval_ms=parse_duration_ms(readiness.interval) if readiness.interval else plan.interval_ms,
@@ -134,9 +136,21 @@ def _form(scope: Scope, name: str, service: Service) -> ReadinessForm | None:
         return UnitReadiness()
     context = readiness.from_ or ""
     plane = _plane(scope, context)
+    where = _where(scope, name, context) if plane == "container" else None
     if readiness.run is not None:
-        return CommandReadiness(run=readiness.run, context=context, plane=plane)
-    return _request(scope, readiness, _endpoint(service, readiness, context), context, plane)
+        return CommandReadiness(run=readiness.run, context=context, plane=plane, where=where)
+    asked = _request(scope, readiness, _endpoint(service, readiness, context), context, plane)
+    return asked if where is None else replace(asked, where=where)
+
+
+def _where(scope: Scope, service: str, context: str) -> TaskPlan:
+    """A task of that context that requires the service, so that it joins the network the service is on."""
+    from ota.resolve.planner import plan_task  # the planner asks for services itself
+
+    named = context if context in scope.planes.contexts else None
+    task = Task(context=named, requires_services=(service,))
+    choice = scope.planes.choose(task, asked="container")
+    return plan_task(TaskScope(scope, f"service {service}", choice, "depends_on", task))
 
 
 def _healthcheck(name: str, service: Service) -> CommandReadiness | None:

@@ -26,7 +26,7 @@ from ota.readiness.wait import (
 from ota.resolve.service_plan import EndpointReadiness, ServicePlan
 from ota.services.compose import ComposeChoices
 from ota.services.managers import Command, ComposeManager, Manager, manager_of, readiness_gates
-from ota.services.scene import How, ServiceScene, Watcher
+from ota.services.scene import UNEXECUTABLE, How, ServiceScene, Watcher
 from ota.services.starting import LOGS_FOLDER, StartEnd, file_name, run_start
 from ota.system.addresses import address_text
 from ota.system.clock import Deadline
@@ -74,7 +74,8 @@ def bring_up(
                 return _INTERRUPTED
             return _bring_up(service, scene, manager_of(service, scene, choices), watcher)
     except HostError as error:
-        return ServiceEnd(failure=error.findings[0], exit_code=1, is_start_failure=True)
+        finding = error.findings[0]
+        return ServiceEnd(failure=finding, exit_code=1, is_start_failure=finding.code != UNEXECUTABLE)
 
 
 def _lock(service: ServicePlan, scene: ServiceScene, watcher: Watcher, stack: ExitStack) -> bool:
@@ -188,8 +189,8 @@ def _wait(
         now = scene.clock.monotonic_s()
         if not attempt.result.ok and now - told_at >= _WAITING_EVERY_S:
             told_at = now
-            at = render_elapsed(attempt.at_s)
             limit_s = timing.budget_s if attempt.at_s <= timing.budget_s else timing.longest_s
+            at = render_elapsed(attempt.at_s)
             watcher.waiting(
                 f"waiting for service {service.name} ({attempt.gate.probe.target}, {attempt.result.detail}, "
                 f"{at} of {render_elapsed(limit_s)})"

@@ -196,6 +196,12 @@ def readiness_gates(service: ServicePlan, manager: Manager, scene: ServiceScene)
 def _declared(service: ServicePlan, manager: Manager, scene: ServiceScene) -> Probe | None:
     timeout_s = service.timeout_ms / 1000
     match service.readiness:
+        case EndpointReadiness(where=where) | CommandReadiness(where=where) as readiness if where is not None:
+            from ota.services.inside import InsideProbe  # paid only by services asked from a container
+
+            return InsideProbe(
+                service=service, readiness=readiness, where=where, scene=scene, timeout_s=timeout_s
+            )
         case EndpointReadiness() as readiness:
             return _request(readiness, timeout_s, is_published=manager.is_published)
         case CommandReadiness() as readiness:

@@ -70,7 +70,7 @@ def _can_be_asked(service: ServicePlan) -> bool:
 def _observe(service: ServicePlan, scene: ServiceScene, choices: ComposeChoices) -> Seen:
     seen = _described(service)
     readiness = service.readiness
-    if isinstance(readiness, EndpointReadiness | CommandReadiness) and readiness.plane != "native":
+    if isinstance(readiness, EndpointReadiness | CommandReadiness) and readiness.plane == "remote":
         why = f"this build does not execute in {readiness.plane} contexts"
         return replace(seen, cannot_ask=True, detail=why)
     try:
@@ -79,12 +79,15 @@ def _observe(service: ServicePlan, scene: ServiceScene, choices: ComposeChoices)
         finding = error.findings[0]
         return replace(seen, detail=f"{finding.summary}: {finding.why}")
     start = manager.start()
-    outcome = wait_ready(
-        readiness_gates(service, manager, scene),
-        timing_of(service if service.has_own_retries else replace(service, retries=BRIEF_RETRIES)),
-        clock=scene.clock,
-        stop=lambda: StopReason(kind="interrupted") if scene.should_stop() else None,
-    )
+    try:
+        outcome = wait_ready(
+            readiness_gates(service, manager, scene),
+            timing_of(service if service.has_own_retries else replace(service, retries=BRIEF_RETRIES)),
+            clock=scene.clock,
+            stop=lambda: StopReason(kind="interrupted") if scene.should_stop() else None,
+        )
+    except HostError as error:  # the context to ask from cannot execute anything
+        return replace(seen, cannot_ask=True, detail=error.findings[0].why)
     last: ProbeResult | None = outcome.last[-1].result if outcome.last else None
     return replace(
         seen,

@@ -12,7 +12,10 @@ from msgspec import Struct
 from ota.env.masking import Masker
 from ota.readiness.checks import CheckScene, ask_command
 from ota.system.clock import SYSTEM_CLOCK, Clock
+from ota.system.journal import Journal
 
+UNEXECUTABLE = "OTA_SERVICE_READINESS_CONTEXT_UNEXECUTABLE"
+"""The context that readiness is asked from cannot execute anything: the service was not looked at."""
 ASK_LIMIT_S = 10.0
 """For a question to an engine or a compose command: they stop answering in the middle of a call."""
 START_LIMIT_S = 600.0
@@ -35,6 +38,8 @@ class ServiceScene(Struct, frozen=True, kw_only=True):
     masker: Callable[[], Masker] = lambda: Masker(())
     """Knows the secrets that what is started may print."""
     clock: Clock = SYSTEM_CLOCK
+    journal: Journal | None = None
+    """Of the run: containers in which a question is asked are announced there."""
     start_limit_s: float = START_LIMIT_S
 
     def ask(self, argv: tuple[str, ...], limit_s: float = ASK_LIMIT_S) -> tuple[int | None, str]:

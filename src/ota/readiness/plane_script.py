@@ -1,0 +1,112 @@
+"""Readiness requests as shell text, for planes where ota itself is not: inside a container, on a remote.
+
+The script makes one request with whatever the plane has and prints what came of it; judging is done here,
+by the rules every HTTP probe follows. An image without any of the tools is a fact of its own.
+
+Source: runtime specification 13.3 (container, remote).
+"""
+
+from collections.abc import Mapping
+from shlex import quote
+
+from ota.readiness.probes import StatusRange, render_statuses
+from ota.readiness.results import ProbeResult, failed, passed, shortened
+
+TOOLLESS = 97
+"""Exit code of a plane that has nothing to ask with."""
+TIMED_OUT = 124
+_STATUS = "ota-status "
+_BODY_BYTES = 32768
+
+_PYTHON_HTTP = """\
+import http.client as h,sys
+m,a,p,t,path=sys.argv[1:6]
+c=h.HTTPConnection(a,int(p),timeout=float(t))
+c.request(m,path,headers=dict(x.split(": ",1) for x in sys.argv[6:]))
+r=c.getresponse();sys.stdout.write("ota-status %d\\n"%r.status);sys.stdout.flush()
+sys.stdout.buffer.write(r.read(32768))"""
+_PYTHON_TCP = "import socket,sys;socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3]))"
+
+
+def _has(tool: str) -> str:
+    return f"if command -v {tool} >/dev/null 2>&1; then"
+
+
+def tcp_script(address: str, port: int, timeout_s: float) -> str:
+    """Ends 0 when something accepts a connection."""
+    words = f"{quote(address)} {port}"
+    seconds = max(1, round(timeout_s))
+    return (
+        f"{_has('python3')} exec python3 -c {quote(_PYTHON_TCP)} {words} {timeout_s:g}; fi\n"
+        f"{_has('nc')}\n"
+        f"  case $(nc -h 2>&1) in *-z*) exec nc -z -w {seconds} {words} ;; esac\n"
+        # some of busybox cannot stop after connecting: who is still talking then has accepted
+        f"  timeout {seconds + 1} nc -w {seconds} {words} </dev/null >/dev/null; e=$?\n"
+        f"  case $e in {TIMED_OUT}|143) exit 0 ;; esac; exit $e\nfi\n"
+        f"{_has('bash')} "
+        f"exec bash -c 'exec 3<>\"/dev/tcp/$0/$1\"' {words}; fi\n"
+        f"exit {TOOLLESS}"
+    )
+
+
+def http_script(
+    method: str, address: str, port: int, path: str, headers: Mapping[str, str], timeout_s: float
+) -> str:
+    """Prints `ota-status <code>` and then the body; redirects are not followed."""
+    host = f"[{address}]" if ":" in address else address
+    url = quote(f"http://{host}:{port}{path}")
+    fields = [f"{name}: {value}" for name, value in headers.items()]
+    curl_fields = "".join(f" -H {quote(field)}" for field in fields)
+    wget_fields = "".join(f" --header {quote(field)}" for field in fields)
+    python_words = " ".join(
+        quote(word) for word in (method, address, str(port), f"{timeout_s:g}", path, *fields)
+    )
+    seconds = max(1, round(timeout_s))
+    head = " -I" if method == "HEAD" else ""
+    return (
+        f"{_has('curl')}\n  t=$(mktemp) || exit 1\n"
+        f"  c=$(curl -sS -g{head} -o \"$t\" -w '%{{http_code}}' --max-time {timeout_s:g}"
+        f"{curl_fields} {url}); e=$?\n"
+        f'  [ $e -eq 28 ] && e={TIMED_OUT}; [ $e -eq 0 ] || {{ rm -f "$t"; exit $e; }}\n'
+        f'  echo "{_STATUS}$c"; head -c {_BODY_BYTES} "$t"; rm -f "$t"; exit 0\nfi\n'
+        f"{_has('python3')} exec python3 -c {quote(_PYTHON_HTTP)} {python_words}; fi\n"
+        # busybox tells a status only in words, and takes any 2xx for success
+        f"{_has('wget')}\n"
+        f"  b=$(wget -q -O - -T {seconds}{wget_fields} {url} 2>&1); e=$?\n"
+        '  case $b in *"HTTP/1."*" "[1-5][0-9][0-9]*) s=${b#*HTTP/1.? }; '
+        f'echo "{_STATUS}${{s%% *}}"; exit 0 ;; esac\n'
+        '  [ $e -eq 0 ] || { echo "$b" >&2; exit $e; }\n'
+        f'  echo "{_STATUS}200"; printf \'%s\' "$b"; exit 0\nfi\n'
+        f"exit {TOOLLESS}"
+    )
+
+
+def judged_tcp(code: int | None, said: str) -> ProbeResult:
+    """What the TCP script came to."""
+    if code == 0:
+        return passed("connection", "accepts connections")
+    return _not_connected(code, said)
+
+
+def judged_http(
+    code: int | None, printed: str, said: str, accepts: tuple[StatusRange, ...], body_contains: str | None
+) -> ProbeResult:
+    """What the HTTP script came to."""
+    line, _, body = printed.partition("\n")
+    if code != 0 or not line.startswith(_STATUS) or not line.removeprefix(_STATUS).strip().isdigit():
+        return _not_connected(code, said)
+    status = int(line.removeprefix(_STATUS))
+    if not any(low <= status <= high for low, high in accepts):
+        return failed("answer", "status", f"status {status} (expected {render_statuses(accepts)})")
+    if body_contains is not None and body_contains not in body:
+        return failed("answer", "body", f'status {status}, body lacks "{shortened(body_contains)}"')
+    return passed("content", f"status {status}")
+
+
+def _not_connected(code: int | None, said: str) -> ProbeResult:
+    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+    if code is None or code == TIMED_OUT:
+        return failed("nothing", "connect_timed_out", "no answer in time")
+    if "refused" in last.lower() or "couldn't connect" in last.lower():
+        return failed("nothing", "refused", "refused")
+    return failed("nothing", "failed", (last or f"exited {code}")[:200])
