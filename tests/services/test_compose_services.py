@@ -58,7 +58,7 @@ def served(project, compose_project):
     return make
 
 
-@pytest.mark.proves("S001-114")
+@pytest.mark.proves("S001-114", "S002-60", "S003-11")
 @pytest.mark.parametrize("command", COMPOSE_COMMANDS)
 def test_a_compose_service_is_started_by_the_command_there_is(command, served, tmp_path, assert_schema):
     port = free_port()

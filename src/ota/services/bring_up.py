@@ -124,7 +124,7 @@ def _bring_up(service: ServicePlan, scene: ServiceScene, manager: Manager, watch
             return _start_failed(service, scene, manager, start, end)
         stop = manager.stop()
         watcher.started(how, start.text, stop.text if stop is not None else "")
-    return _wait(service, scene, gates, start, watcher)
+    return _wait(service, scene, gates, manager, watcher)
 
 
 def _passes_now(gates: tuple[Gate, ...]) -> bool:
@@ -177,7 +177,7 @@ def _wait(
     service: ServicePlan,
     scene: ServiceScene,
     gates: tuple[Gate, ...],
-    start: Command | None,
+    manager: Manager,
     watcher: Watcher,
 ) -> ServiceEnd:
     if not gates:
@@ -213,7 +213,8 @@ def _wait(
             )
         case Exhausted():
             return ServiceEnd(
-                failure=_not_ready(service, outcome, start),
+                # an engine that died meanwhile is the reason, and nothing the service could mend
+                failure=manager.trouble() or _not_ready(service, outcome, manager.start()),
                 exit_code=1,
                 attempts=outcome.probes,
                 elapsed_ms=round(outcome.elapsed_s * 1000),
