@@ -10,24 +10,32 @@ from ota.execute.events import BodyStarted, Failure
 from ota.execute.output import StepOutput
 from ota.execute.process import Attendant, BodyEnd, NoAttendant, forward, run_process
 from ota.execute.requirements import native_activation
-from ota.resolve.plan import ActionBody, AggregateBody, ArgvBody, PrepareBody, ShellBody, StepPlan
+from ota.resolve.plan import (
+    ActionBody,
+    AggregateBody,
+    ArgvBody,
+    ContainerLaunchBody,
+    PrepareBody,
+    ShellBody,
+    StepPlan,
+)
 from ota.system.spawn import OutputMode, StdinMode
 
 
 def run_body(context: RunContext, step: StepPlan) -> BodyEnd:
     """Run the body of a step to its end. Never raises for what the body does."""
     epoch = context.epoch
-    if step.task.context.plane == "container" and isinstance(step.task.body, ShellBody | ArgvBody):
+    body, is_inside = step.task.body, step.task.context.plane == "container"
+    if isinstance(body, ContainerLaunchBody) or (is_inside and isinstance(body, ShellBody | ArgvBody)):
         from ota.execute.container import run_in_container  # paid only by runs that use an engine
 
-        return run_in_container(context, step, step.task.body, epoch)
+        return run_in_container(context, step, body, epoch)
     environment = environment_of(context, step)
     if environment.findings:
         return BodyEnd(exit_code=1, failure=environment_failure(step, environment), was_started=False)
     output = StepOutput(
         step.id, step.task.name, masker=environment.masker, stream=context.stream, logs=context.logs
     )
-    body = step.task.body
     match body:
         case AggregateBody():
             context.stream.emit(BodyStarted(step=step.id, pid=None))

@@ -45,7 +45,7 @@ from ota.execute.output import StepOutput
 from ota.execute.process import Attendant, BodyEnd, NoAttendant, Stop, run_process
 from ota.resolve.endpoints import with_host_ports
 from ota.resolve.injection import CONTAINER_WORKSPACE
-from ota.resolve.plan import ArgvBody, ShellBody, StepPlan
+from ota.resolve.plan import ArgvBody, ContainerLaunchBody, ShellBody, StepPlan
 from ota.system.clock import Deadline
 from ota.system.journal import Journal, fault_point
 from ota.system.spawn import SpawnRequest, Stream
@@ -62,7 +62,11 @@ _REMOVAL_LIMIT_S = 0.6
 _REMOVAL_POLL_S = 0.1
 
 
-def run_in_container(context: RunContext, step: StepPlan, body: ShellBody | ArgvBody, epoch: int) -> BodyEnd:
+EnteredBody = ShellBody | ArgvBody | ContainerLaunchBody
+"""What an engine runs: text for a shell in the image, or the image as it is."""
+
+
+def run_in_container(context: RunContext, step: StepPlan, body: EnteredBody, epoch: int) -> BodyEnd:
     """Run the body of a step in its container, to its end. Never raises for what engine or body do."""
     environment = environment_of(context, step)
     if environment.findings:
@@ -145,7 +149,7 @@ class _ContainerBody:
         self,
         context: RunContext,
         step: StepPlan,
-        body: ShellBody | ArgvBody,
+        body: EnteredBody,
         environment: StepEnvironment,
         epoch: int,
     ) -> None:
@@ -171,11 +175,7 @@ class _ContainerBody:
     # -- one attempt ---------------------------------------------------------------------------------
 
     def _lifecycle(self) -> _Lifecycle:
-        context = self._context
-        work = container_work(context, self._step, shell_text(self._body))
-        engine = context.engine(work.container.engines)
-        # what tidies up is not hurried by the very interrupt that made it necessary
-        patient = replace(engine, should_stop=never)
+        context, body = self._context, self._body
         scene = Scene(
             journal=context.journal,
             environ=context.environ,
@@ -183,6 +183,15 @@ class _ContainerBody:
             on_progress=self._tell_progress,
             on_output=lambda data: self._output.chunk("stderr", data),
         )
+        if isinstance(body, ContainerLaunchBody):
+            from ota.execute.container_launch import Launched  # paid only by packaged images
+
+            work = container_work(context, self._step, "")
+            return Launched(context, work, body, self._environment_for, scene)
+        work = container_work(context, self._step, shell_text(body))
+        engine = context.engine(work.container.engines)
+        # what tidies up is not hurried by the very interrupt that made it necessary
+        patient = replace(engine, should_stop=never)
         if self._step.task.context.lifecycle == "persistent":
             run = PersistentRun(engine, work, self._environment_for, scene)
             return _Persistent(patient, run, context.journal)
@@ -310,7 +319,7 @@ class _ContainerBody:
             ServiceEvidence(
                 step=self._step.id,
                 container=prepared.name,
-                is_persistent=prepared.lifecycle == "persistent",
+                is_persistent=self._stays(prepared),
                 was_ready=attendant.service.was_ready,
                 end=end,
                 state=state,
@@ -327,7 +336,7 @@ class _ContainerBody:
 
     def _observed(self, prepared: Prepared, attendant: "_Attendant", end: BodyEnd) -> Termination | None:
         """The state of the container, read before it is removed; None when nobody needs it or can say."""
-        is_persistent = prepared.lifecycle == "persistent"
+        is_persistent = self._stays(prepared)
         if end.is_success and attendant.service is None:
             return None
         if is_persistent and end.exit_code != _KILLED:
@@ -342,6 +351,10 @@ class _ContainerBody:
             how = "was removed" if state.is_running is None else "ended or was removed"
             self._note(f"container {prepared.name} {how} while the task ran", is_warning=True)
         return state
+
+    def _stays(self, prepared: Prepared) -> bool:
+        """Whether the container outlives the body: that of a packaged image ends with it."""
+        return prepared.lifecycle == "persistent" and not isinstance(self._body, ContainerLaunchBody)
 
     def _settled(self, engine: Engine, name: str, end: BodyEnd) -> Termination:
         """The state once it is final: whoever removes a container kills it first.

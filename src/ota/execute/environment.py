@@ -13,7 +13,7 @@ from ota.errors import Finding, errors_among
 from ota.execute.context import RunContext
 from ota.execute.events import EnvValue, StepNote
 from ota.resolve.injection import injection
-from ota.resolve.plan import StepPlan
+from ota.resolve.plan import ContainerLaunchBody, StepPlan
 
 _SET_BY_OTA = ("OTA_HOST_",)
 """Facts about this host and user, which a receipt need not repeat."""
@@ -41,7 +41,8 @@ def environment_of(context: RunContext, step: StepPlan, *, is_again: bool = Fals
         injected=injected.values,
         fallbacks=injected.fallbacks,
         locate=context.loaded.place,
-        inherits=step.task.context.plane == "native",
+        # an image is run from this host, and gets of its environment only what the contract says
+        inherits=step.task.context.plane == "native" and not isinstance(step.task.body, ContainerLaunchBody),
     )
     for finding in resolved.findings:
         if finding.severity != "error" and not is_again:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ota.contract.grammar import env_suffix
 from ota.resolve.endpoints import endpoints_of
-from ota.resolve.plan import RuntimePlan, TaskPlan
+from ota.resolve.plan import ContainerLaunchBody, RuntimePlan, TaskPlan
 from ota.system.host import HostFacts
 
 CONTAINER_WORKSPACE = "/workspace"
@@ -43,9 +43,8 @@ def injection(task: TaskPlan, root: Path, host: HostFacts) -> Injection:
     if task.runtime is None:
         return Injection(values=values, fallbacks={})
     values.update(public_variables(task.runtime))
-    return Injection(
-        values=values, fallbacks=bind_fallbacks(task.runtime, is_native=task.context.plane == "native")
-    )
+    is_native = task.context.plane == "native" and not isinstance(task.body, ContainerLaunchBody)
+    return Injection(values=values, fallbacks=bind_fallbacks(task.runtime, is_native=is_native))
 
 
 def workspace_of(task: TaskPlan, root: Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from ota.contract.durations import parse_check_timeout, parse_duration_ms
 from ota.contract.listeners import effective_listeners, effective_readiness, primary_listener, projected
+from ota.contract.model.bodies import LaunchContainer
 from ota.contract.model.readiness import Probe, RuntimeReadiness
 from ota.contract.model.runtime import Listener, Runtime
 from ota.contract.model.scalars import Plane
@@ -29,13 +30,14 @@ def plan_runtime(ts: TaskScope) -> RuntimePlan | None:
         return None
     listeners = effective_listeners(runtime, ts.scope.contract.surfaces)
     primary = primary_listener(listeners)
+    # a packaged image is run from this host, and its ports are translated by an engine all the same
+    plane: Plane = "container" if isinstance(ts.task.launch, LaunchContainer) else ts.choice.plane
     override = None
     if ts.is_requested and not any(host_port_refusals(ts)):
         override = ts.scope.request.host_port
     return RuntimePlan(
         listeners=tuple(
-            _listener(name, listener, ts.choice.plane, primary, override)
-            for name, listener in listeners.items()
+            _listener(name, listener, plane, primary, override) for name, listener in listeners.items()
         ),
         primary=primary,
         readiness=_readiness(ts.scope, runtime, listeners),
