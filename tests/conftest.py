@@ -19,7 +19,7 @@ pytest_plugins = ["support.parallel", "support.engines"]
 
 # Children of tests import the code of this checkout, installed or not.
 os.environ["PYTHONPATH"] = str(SOURCE)
-# And they keep what they compiled, whatever the caller's shell says: many starts of ota would pay for it anew.
+# And they keep what they compile, whatever the caller's shell says: each start of ota would pay for it anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,7 @@ def test_a_dependency_keeps_the_plane_it_supports() -> None:
     assert plane_of_dependency(answers, tasks.tasks["plain"], "container") == "native"
 
 
+@pytest.mark.slow
 def test_ten_thousand_tasks_in_a_row_are_no_recursion() -> None:
     count = 10_000
     tasks = {f"t{i}": Task(run="x", depends_on=(f"t{(i + 1) % count}",)) for i in range(count)}

@@ -27,6 +27,8 @@ from ota.system.clock import FakeClock
 from ota.system.journal import open_journal
 from support.fake_engine import FakeEngine
 
+pytestmark = pytest.mark.edge
+
 NOBODY = {"dev.ota.managed": "true"}
 NOTHING = ExpectedState(candidates=(), by_engine={})
 

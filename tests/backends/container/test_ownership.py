@@ -13,6 +13,8 @@ from ota.backends.container import identity, ownership
 from ota.errors import HostError
 from ota.system.processes import observe_identity
 
+pytestmark = pytest.mark.edge
+
 TOKEN = "0123456789abcdef"
 
 
