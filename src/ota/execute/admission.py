@@ -14,8 +14,6 @@ from ota.resolve.plan import (
     ActionBody,
     AggregateBody,
     ArgvBody,
-    ComposeLaunchBody,
-    ComposeTaskBody,
     Plan,
     PrepareBody,
     ShellBody,
@@ -111,13 +109,6 @@ def _not_executable(task: TaskPlan) -> Iterator[Finding]:
 
 def _native_body_refusals(task: TaskPlan) -> Iterator[Finding]:
     match task.body:
-        case ComposeTaskBody() | ComposeLaunchBody():
-            yield _refused(
-                "OTA_BODY_NOT_EXECUTABLE",
-                f"task `{task.name}` has a body that drives compose",
-                "this build starts compose services that tasks require, and runs no compose bodies",
-                "run the compose command in a `run` body",
-            )
         case ActionBody(action=action):
             yield from _action_refusal(task, action)
         case PrepareBody(prepare=prepare):

@@ -3,6 +3,10 @@
 Source: runtime specification 2 (10), 3; contract specification 15.3.
 """
 
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
 from ota.backends.native import spawn_request
 from ota.execute.context import RunContext
 from ota.execute.environment import StepEnvironment, environment_of
@@ -14,12 +18,18 @@ from ota.resolve.plan import (
     ActionBody,
     AggregateBody,
     ArgvBody,
+    ComposeLaunchBody,
+    ComposeTaskBody,
     ContainerLaunchBody,
     PrepareBody,
+    RuntimePlan,
     ShellBody,
     StepPlan,
 )
 from ota.system.spawn import OutputMode, StdinMode
+
+if TYPE_CHECKING:
+    from ota.execute.service_plane import NativePlane
 
 
 def run_body(context: RunContext, step: StepPlan) -> BodyEnd:
@@ -36,6 +46,10 @@ def run_body(context: RunContext, step: StepPlan) -> BodyEnd:
     output = StepOutput(
         step.id, step.task.name, masker=environment.masker, stream=context.stream, logs=context.logs
     )
+    if isinstance(body, ComposeTaskBody | ComposeLaunchBody):
+        from ota.execute.compose_body import composed  # paid only by runs that use Compose
+
+        return _run_child(context, step, composed(context, step, body), environment, output, epoch)
     match body:
         case AggregateBody():
             context.stream.emit(BodyStarted(step=step.id, pid=None))
@@ -62,13 +76,15 @@ def _run_child(
     if runtime is not None:
         from ota.execute.leased import leased
         from ota.execute.service import ServiceAttendant
-        from ota.execute.service_plane import NativePlane, port_failure, taken_port
+        from ota.execute.service_plane import port_failure, taken_port
 
-        taken = taken_port(step, runtime)
+        # who publishes for compose may be its own services, up already
+        is_composed = isinstance(step.task.body, ComposeLaunchBody)
+        taken = None if is_composed else taken_port(step, runtime)
         if taken is not None:
             return BodyEnd(exit_code=1, failure=port_failure(step, *taken), was_started=False)
         lease = context.leases.get(step.id)
-        plane = NativePlane(lease.run_id if lease is not None else context.run_id, step, runtime)
+        plane = _plane(lease.run_id if lease is not None else context.run_id, step, runtime)
         watching = ServiceAttendant(context, step, runtime, output, plane)
         attendant = leased(context, step.id, watching, runtime, output, forward)
     mode, stdin, refusal = _interaction(context, step, body)
@@ -86,6 +102,9 @@ def _run_child(
         activation=native_activation(context, step),
     )
 
+    if isinstance(step.task.body, ComposeTaskBody | ComposeLaunchBody):
+        # what an engine starts for itself (conmon, name servers) serves others and carries no marker
+        request = replace(request, run_id=None)
     if step.id in context.leases:
         request = context.leases[step.id].placed(request)
 
@@ -104,6 +123,16 @@ def _run_child(
         on_started=started,
         epoch=epoch,
     )
+
+
+def _plane(run_id: str, step: StepPlan, runtime: RuntimePlan) -> "NativePlane":
+    if isinstance(step.task.body, ComposeLaunchBody):
+        from ota.execute.compose_body import ComposePlane
+
+        return ComposePlane(run_id, step, runtime)
+    from ota.execute.service_plane import NativePlane
+
+    return NativePlane(run_id, step, runtime)
 
 
 def _interaction(
