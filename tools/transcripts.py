@@ -10,8 +10,13 @@ In a transcript the line `^C` interrupts the command once the line above it was 
 run to run is written as something that stands for it: the folder of the copy, times, durations, run ids.
 Fixed ports of the examples are replaced by free ones while they run, and put back in what is shown.
 
-    python tools/transcripts.py            write them
-    python tools/transcripts.py --check    exit code 1 when one is not what the commands print
+    <!-- container transcript in examples/bulletin -->   needs Docker, with a stand-in for its image,
+
+is made only when asked for, and cleaned up after.
+
+    python tools/transcripts.py                 write them
+    python tools/transcripts.py --check         exit code 1 when one is not what the commands print
+    python tools/transcripts.py --containers    those of containers too (see tests/engines/README.md)
 """
 
 import json
@@ -36,6 +41,10 @@ LIMIT_S = 60.0
 TRANSCRIPT = re.compile(
     r"(?P<head><!-- transcript in (?P<folder>\S+) -->\n```console\n)(?P<body>.*?)(?P<tail>^```$)", re.M | re.S
 )
+CONTAINERS = re.compile(
+    TRANSCRIPT.pattern.replace("<!-- transcript", "<!-- container transcript"), re.M | re.S
+)
+SHOWN_IMAGE, REAL_IMAGE = "busybox:1", "ota-test/busybox"
 DOCUMENT = re.compile(
     r"(?P<head><!-- document in (?P<folder>\S+): (?P<schema>[\w-]+) -->\n"
     r"<!-- \$ ota (?P<line>.*?) -->\n```json\n)(?P<body>.*?)(?P<tail>^```$)",
@@ -54,6 +63,7 @@ STEADY: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^(.*\"GET .*\n)\1+", re.M), r"\1"),  # how often ota asked
     (re.compile(r"\b\d+\.\d+s\b"), "0.042s"),
     (re.compile(r"\bpid \d+"), "pid 4242"),
+    (re.compile(r"\b(ota-|ota-ephemeral-|ota-isolated-)[0-9a-f]{16}\b"), r"\g<1>5f0c1e2d3a4b5c6d"),
     (re.compile(r"(OTA_HOST_[UG]ID(?:=| required=no value=))\d+"), r"\g<1>1000"),
     (re.compile(r"(\"OTA_HOST_[UG]ID\": \")\d+"), r"\g<1>1000"),
 )
@@ -149,14 +159,20 @@ class Command:
         return self.text
 
 
-def transcript(folder: str, body: str) -> str:
+def transcript(folder: str, body: str, *, in_containers: bool = False) -> str:
     """The same commands with what they print now."""
     shown: list[str] = []
-    with copied(folder) as (copy, ports):
+    with copied(folder) as (copy, ports), ExitStack() as stack:
 
         def calm(text: str) -> str:
-            return steady(text, copy.parent, ports)
+            if in_containers:  # ports that an engine chose
+                text = re.sub(r"\b127\.0\.0\.1:[3-6]\d{4}\b", "127.0.0.1:41733", text)
+            return steady(text, copy.parent, ports).replace(REAL_IMAGE, SHOWN_IMAGE)
 
+        if in_containers:
+            contract = copy / "ota.yaml"
+            contract.write_text(contract.read_text(encoding="utf-8").replace(SHOWN_IMAGE, REAL_IMAGE))
+            stack.callback(lambda: Command("clean", copy).finish())
         for line, wanted in _commands(body):
             command = Command(line.removeprefix("$ ota "), copy)
             before = wanted.split("\n^C\n")[0].rsplit("\n", 1)[-1] if "\n^C\n" in f"\n{wanted}" else ""
@@ -187,10 +203,19 @@ def document(folder: str, line: str) -> str:
         return steady(json.dumps(json.loads(text), indent=2, ensure_ascii=False), copy.parent, ports) + "\n"
 
 
-def current(text: str) -> str:
+def current(text: str, *, with_containers: bool = False) -> str:
     """A page with every transcript and document made again."""
+    if with_containers:
+        text = current_in_containers(text)
     text = TRANSCRIPT.sub(lambda m: f"{m['head']}{transcript(m['folder'], m['body'])}{m['tail']}", text)
     return DOCUMENT.sub(lambda m: f"{m['head']}{document(m['folder'], m['line'])}{m['tail']}", text)
+
+
+def current_in_containers(text: str) -> str:
+    """A page with the transcripts of containers made again."""
+    return CONTAINERS.sub(
+        lambda m: f"{m['head']}{transcript(m['folder'], m['body'], in_containers=True)}{m['tail']}", text
+    )
 
 
 def pages() -> list[Path]:
@@ -209,7 +234,7 @@ def main() -> int:
     code = 0
     for page in pages():
         before = page.read_text(encoding="utf-8")
-        after = current(before)
+        after = current(before, with_containers="--containers" in sys.argv[1:])
         if after == before:
             continue
         shown = page.relative_to(ROOT)
