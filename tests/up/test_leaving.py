@@ -338,3 +338,27 @@ def test_the_pieces_of_a_workflow_say_what_of_it_is_seen_running(upped, assert_s
     until(lambda: is_gone(pid), "its end")
     assert seen() == {"dev": "not_seen", "db": "listening"}
     assert (repo.path / ".ota/state/workloads/dev.json").exists(), "looking changes nothing"
+
+
+def test_a_server_that_setup_moved_away_on_purpose_stays_and_is_told(upped):
+    port = free_port()
+    tasks = "  setup: {run: 'exec >/dev/null 2>&1; setsid sleep 300 & echo $! > away.pid'}\n" + web(
+        port, body="setsid sleep 300 & exec python3 server.py"
+    )
+    repo = upped(contract(tasks=tasks, workflow=APP))
+    result = repo.run("up", "--json")
+    assert result.code == 0, result
+    away = int(repo.read("away.pid"))
+    (left,) = result.json["receipt"]["footprint"]["left_behind"]
+    assert left == f"pid {away} (sleep 300)", "what the run task moved away has ended with it"
+    assert not is_gone(away)
+    psutil.Process(away).kill()
+
+
+def test_after_a_failure_nothing_of_setup_stays_either(upped):
+    tasks = "  setup: {run: 'exec >/dev/null 2>&1; setsid sleep 300 & echo $! > away.pid'}\n" + web(
+        free_port(), body="exit 3"
+    )
+    repo = upped(contract(tasks=tasks, workflow=APP))
+    assert repo.run("up").code == 3
+    assert is_gone(int(repo.read("away.pid")))

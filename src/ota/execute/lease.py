@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Event
 from typing import Literal
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ota.errors import Finding, HostError
@@ -24,13 +23,6 @@ Standing = Literal["starting", "ready", "over"]
 Wish = Literal["stop", "let go"]
 
 
-class Outliving(Struct, frozen=True, kw_only=True):
-    """A service that is to go on after ota: its own run, and where its output goes."""
-
-    run_id: str
-    log: Path
-
-
 class Lease:
     """Shared by whoever wants the service and by the thread that supervises it."""
 
@@ -38,15 +30,17 @@ class Lease:
         self,
         run_id: str,
         *,
-        outliving: Outliving | None = None,
+        log: Path | None = None,
         keep: Callable[[Identity, int], None] | None = None,
     ) -> None:
-        """`keep` puts a service that is let go on the record: its leader, and its number in the journal.
+        """`run_id`: the service's own. `log`: where it prints, when it may go on after ota.
 
-        It may raise HostError: then the service is stopped, and `trouble` says why.
+        `keep` puts a service that is let go on the record: its leader, and its number in the journal. It may
+        raise HostError: then the service is stopped, and `trouble` says why.
         """
-        self.run_id = outliving.run_id if outliving is not None else run_id
-        """Whose marker its processes carry."""
+        self.run_id = run_id
+        """Its processes carry this marker, so that they can be told from what other steps left."""
+        self.log = log
         self.news = Event()
         """Set whenever `standing` changed."""
         self.standing: Standing = "starting"
@@ -58,7 +52,6 @@ class Lease:
         self.leader: Identity | None = None
         self.intent = 0
         """Its number in the journal."""
-        self._outliving = outliving
         self._keep = keep
         self._wake: Callable[[], None] = lambda: None
 
@@ -72,22 +65,17 @@ class Lease:
     # -- the attendant's side --------------------------------------------------------------------
 
     def placed(self, request: SpawnRequest) -> SpawnRequest:
-        """The request of a child that can be let go later."""
-        if self._outliving is None:
-            return request
+        """The request of a child of its own: one that is part of this run, or can be let go later."""
+        if self.log is None:
+            return replace(request, run_id=f"{request.run_id}:{self.run_id}")
         return replace(
             request,
-            run_id=self._outliving.run_id,
+            run_id=self.run_id,
             outlives=True,
             output="file",
-            output_file=self._outliving.log,
+            output_file=self.log,
             stdin="devnull",
         )
-
-    @property
-    def log(self) -> Path | None:
-        """Where the output goes, when it does not come through ota."""
-        return self._outliving.log if self._outliving is not None else None
 
     def began(self, workload: Workload) -> None:
         """The child exists."""

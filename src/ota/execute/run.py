@@ -222,16 +222,23 @@ def end_and_look(context: RunContext, *, is_good: bool) -> None:
     A finite task may have moved a process into a session of its own: that is how servers are
     started on purpose (`pg_ctl start`), so after success it stays, and is told.
     """
-    had_service = any(isinstance(event, BodyStarted) and event.is_service for event in context.stream.events)
-    if had_service or not is_good:
-        record = end_what_is_owned(
-            context.run_id, (), since_ticks=context.journal.since_ticks, clock=context.clock
-        )
+    for mark in _marks_to_end(context, is_good=is_good):
+        record = end_what_is_owned(mark, (), since_ticks=context.journal.since_ticks, clock=context.clock)
         if record.ended or record.survived:
             context.journal.cleaned(len(record.ended))
     left = observe_footprint(context.run_id, since_ticks=context.journal.since_ticks).processes
     texts = tuple(f"pid {each.identity.pid} ({context.masker.mask(each.command)})" for each in left)
     context.stream.emit(Footprint(left_behind=(*texts, *_left_in_engines(context.stream.events))))
+
+
+def _marks_to_end(context: RunContext, *, is_good: bool) -> tuple[str, ...]:
+    """Whose processes are to end now: after success those of services, where they can be told apart."""
+    if not is_good:
+        return (context.run_id,)
+    if context.leases:
+        return tuple(lease.run_id for lease in context.leases.values() if not lease.was_let_go)
+    had_service = any(isinstance(event, BodyStarted) and event.is_service for event in context.stream.events)
+    return (context.run_id,) if had_service else ()
 
 
 def _ended(context: RunContext, interpreter: Interpreter, result: StepResult) -> RunEnded:

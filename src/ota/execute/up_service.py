@@ -43,7 +43,7 @@ from ota.execute.kept import (
     record_kept,
     this_place,
 )
-from ota.execute.lease import Lease, Outliving, Wish
+from ota.execute.lease import Lease, Wish
 from ota.execute.service_plane import LeaderProbe
 from ota.execute.service_probes import declared_probe, readiness_timing
 from ota.readiness.probes import OwnListenerProbe
@@ -158,15 +158,14 @@ class RunService:
 
     def _start(self) -> Fate | None:
         context = self._context
-        outliving = None
-        if self._keeps == "detached":
-            log = context.root / log_of(self._key)
+        log = context.root / log_of(self._key) if self._keeps == "detached" else None
+        if log is not None:
             try:
                 private_directory(log.parent)
             except HostError as error:
                 return self._fate(error.findings[0])
-            outliving = Outliving(run_id=make_run_id(self._step.task.name, context.clock), log=log)
-        lease = Lease(context.run_id, outliving=outliving, keep=partial(self._put_on_record, outliving))
+        run_id = make_run_id(self._step.task.name, context.clock)
+        lease = Lease(run_id, log=log, keep=partial(self._put_on_record, run_id))
         context.leases[self._step.id] = lease
         self._held = held = _Held(self._interpreter, self._step.id, lease, context)
         held.wait_for_news()
@@ -366,7 +365,9 @@ class RunService:
         try:
             if held is None:
                 return None
-            result = held.end("let go" if self._keeps == "detached" else "stop")
+            # who asks ota to stop now does not want anything to go on
+            goes_on = self._keeps == "detached" and self._interrupt() is None
+            result = held.end("let go" if goes_on else "stop")
         finally:
             self._lock.close()
         lease = held.lease
@@ -378,6 +379,8 @@ class RunService:
         elif lease.trouble is not None:
             return self._fate(lease.trouble)
         else:
+            if self._interrupt() is not None and self._keeps == "detached":
+                return self._interrupted()
             text = "ended after it was proven; `ota up --detach` keeps it"
             self._context.stream.emit(StepNote(step=self._step.id, text=text))
             if not result.is_good:  # a hook of its own failed
@@ -427,22 +430,21 @@ class RunService:
 
     # -- letting go ------------------------------------------------------------------------------
 
-    def _put_on_record(self, outliving: Outliving | None, leader: Identity, intent: int) -> None:
+    def _put_on_record(self, run_id: str, leader: Identity, intent: int) -> None:
         """Called by the thread that supervises it, right before it is let go.
 
         Raises:
             HostError: the record cannot be written.
         """
-        assert outliving is not None
         context = self._context
         namespace, hostname = this_place()
-        mask_file(outliving.log, context.masker.mask_bytes)
+        mask_file(context.root / log_of(self._key), context.masker.mask_bytes)
         record_kept(
             context.root,
             KeptService(
                 task=self._step.task.name,
                 instance=self._instance,
-                run_id=outliving.run_id,
+                run_id=run_id,
                 leader=leader,
                 pid_namespace=namespace,
                 hostname=hostname,
