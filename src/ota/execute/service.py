@@ -139,11 +139,6 @@ class ServiceAttendant:
         """Whether the declared readiness was seen to hold."""
         return self._is_ready
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether the declared readiness was seen to hold."""
-        return self._is_ready
-
     # -- ports -----------------------------------------------------------------------------------
 
     def _discover(self) -> float | None:
