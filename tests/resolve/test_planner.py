@@ -399,6 +399,7 @@ def test_skipped_dependencies_are_told() -> None:
     assert refused(text, "b", skip_deps=True).code == "OTA_SKIP_DEPS_REFUSED"
 
 
+@pytest.mark.slow
 def test_ten_thousand_tasks_in_a_row_are_planned() -> None:
     lines = [f"  t{i}: {{run: x, depends_on: [t{i + 1}]}}" for i in range(10_000)]
     text = "\n".join(["tasks:", *lines, "  t10000: {run: x}"])
@@ -407,6 +408,7 @@ def test_ten_thousand_tasks_in_a_row_are_planned() -> None:
     assert next(iter(steps)) == "t10000"
 
 
+@pytest.mark.slow
 def test_hooks_without_end_are_refused_not_planned_for_ever() -> None:
     levels = [f"  t{i}: {{run: x, after_success: [t{i + 1}, t{i + 1}]}}" for i in range(40)]
     text = "\n".join(["tasks:", *levels, "  t40: {run: x}"])
@@ -594,8 +596,8 @@ def test_an_unknown_task_suggests_the_nearest() -> None:
     with pytest.raises(PlanError) as caught:
         plan("tasks: {build: {run: x}}", "biuld")
     (finding,) = caught.value.findings
-    assert "`build`" in finding.why
-    assert finding.next == "ota tasks --use"
+    assert finding.why == "./ota.yaml declares 1 task"
+    assert finding.next == "did you mean `build`? `ota tasks --use` lists all"
     assert finding.title == "Operation failed"
 
 

@@ -160,3 +160,11 @@ def test_a_line_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         with pytest.raises(HostError) as caught:
             lines.append(b"a longer one")
     refusal(caught, "OTA_FILE_DISK_FULL", path)
+
+
+def test_writing_into_a_folder_that_is_not_there_says_which(tmp_path: Path) -> None:
+    with pytest.raises(HostError) as caught:
+        write_atomic(tmp_path / "no" / "file", b"")
+    (finding,) = caught.value.findings
+    assert finding.code == "OTA_FILE_DIRECTORY_MISSING"
+    assert finding.next == f"create {tmp_path / 'no'}, or correct the path"

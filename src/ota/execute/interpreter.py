@@ -7,7 +7,7 @@ Source: runtime specification 1.7, 2, 12; contract specification 15.12; commands
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
@@ -329,8 +329,7 @@ class _StepBlock:
                 monotonic_s=context.clock.monotonic_s(),
             )
         )
-        is_named = context.plan.request.task == step.task.name
-        for note in _opening_notes(step, is_named=is_named):
+        for note in step.task.notes:
             context.stream.emit(StepNote(step=step.id, text=note))
         return self._finish
 
@@ -350,12 +349,6 @@ class _StepBlock:
     def __exit__(self, *_: object) -> None:
         if self._is_open:
             self._finish("FAILED", None, was_attempted=True)
-
-
-def _opening_notes(step: StepPlan, *, is_named: bool) -> Iterator[str]:
-    if step.task.internal and step.relation == "requested" and is_named:
-        yield "task is marked internal"
-    yield from step.task.notes
 
 
 _OF_THE_CHILD = ("task", "host_publication", "service_stopped")

@@ -100,16 +100,12 @@ def unknown_task(loaded: Loaded, name: str | None) -> Finding:
     declared = loaded.contract.tasks
     visible = [each for each, task in declared.items() if not task.internal]
     close = nearest(name, declared) if name is not None else None
-    why = (
-        f"did you mean `{close}`?"
-        if close
-        else (f"{loaded.shown} declares " + (f"{len(visible)} tasks" if visible else "no tasks"))
-    )
+    count = "1 task" if len(visible) == 1 else f"{len(visible) or 'no'} tasks"
     return Finding(
         code="OTA_TASK_UNKNOWN",
         summary=f"unknown task `{name}`" if name is not None else "no task was named",
-        why=why,
-        next="ota tasks --use",
+        why=f"{loaded.shown} declares {count}",
+        next=f"did you mean `{close}`? `ota tasks --use` lists all" if close else "ota tasks --use",
         place=loaded.place(("tasks",)),
         category="execution",
         title="Operation failed",

@@ -41,6 +41,7 @@ _NEXT = {
     "OTA_FILE_NOT_A_DIRECTORY": "move away the file that stands where {path} needs a directory",
     "OTA_FILE_IS_A_DIRECTORY": "move the directory {path} away",
     "OTA_FILE_MISSING": "check that {path} is spelled right and exists",
+    "OTA_FILE_DIRECTORY_MISSING": "create {folder}, or correct the path",
     "OTA_FILE_TOO_LARGE": "check whether {path} is the file you mean",
     "OTA_FILE_NOT_REGULAR": "replace {path} by a regular file",
     "OTA_FILE_FAILED": "look at {path}: `ls -ld {path}`",
@@ -53,7 +54,7 @@ def file_finding(code: str, *, action: str, path: Path, why: str, severity: Seve
         code=code,
         summary=f"cannot {action} {path}",
         why=why,
-        next=_NEXT.get(code, _NEXT["OTA_FILE_FAILED"]).format(path=path),
+        next=_NEXT.get(code, _NEXT["OTA_FILE_FAILED"]).format(path=path, folder=path.parent),
         severity=severity,
         category="execution",
         owner="host",
@@ -64,6 +65,8 @@ def refused(error: OSError, *, action: str, path: Path) -> HostError:
     """The `HostError` that says what the operating system refused."""
     reason = error.strerror or type(error).__name__
     code, why = _CODES.get(error.errno or 0, ("OTA_FILE_FAILED", ""))
+    if code == "OTA_FILE_MISSING" and action == "write":
+        code, why = "OTA_FILE_DIRECTORY_MISSING", f"there is no directory {path.parent}"
     return HostError(file_finding(code, action=action, path=path, why=f"{why} ({reason})" if why else reason))
 
 
