@@ -362,3 +362,15 @@ def test_after_a_failure_nothing_of_setup_stays_either(upped):
     repo = upped(contract(tasks=tasks, workflow=APP))
     assert repo.run("up").code == 3
     assert is_gone(int(repo.read("away.pid")))
+
+
+def test_a_disk_that_cannot_be_written_is_told_and_keeps_nobody_from_proving_a_path(upped):
+    port = free_port()
+    repo = upped(contract(tasks=web(port), workflow="    run: {task: dev}\n"))
+    (repo.path / ".ota").write_text("in the way")
+    result = repo.run("up", "--json")
+    assert (result.code, result.json["status"]) == (0, "READY"), result
+    assert result.json["receipt"]["summary"]["warn_count"] >= 1
+    detached = repo.run("up", "--detach", "--json")
+    assert detached.code == 1
+    assert not is_listening(port)

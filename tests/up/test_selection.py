@@ -258,6 +258,14 @@ workflows:
     assert repo.read("seen.txt").splitlines()[-1] == "dev base host profile second"
 
 
+def test_a_setup_that_would_never_end_is_refused(upped):
+    worker = "  setup:\n    run: touch ran; sleep 300\n    runtime: {kind: service}\n"
+    repo = upped(contract(tasks=worker, workflow="    setup: {task: setup}\n"))
+    result = repo.run("up", "--json")
+    assert (result.code, codes_of(result.json)) == (1, ["OTA_UP_SETUP_IS_SERVICE"])
+    assert not (repo.path / "ran").exists()
+
+
 @pytest.mark.proves("S001-161")
 def test_contexts_their_requirements_and_required_services_drive_the_path(upped):
     port, db = free_port(), free_port()

@@ -25,6 +25,7 @@ from ota.execute.events import (
     LeftRunning,
     Reachable,
     ReadinessExhausted,
+    RunNote,
     StepEnded,
     StepNote,
     StepStarted,
@@ -44,6 +45,7 @@ from ota.execute.kept import (
     this_place,
 )
 from ota.execute.lease import Lease, Wish
+from ota.execute.run import told
 from ota.execute.service_plane import LeaderProbe
 from ota.execute.service_probes import declared_probe, readiness_timing
 from ota.readiness.probes import OwnListenerProbe
@@ -135,7 +137,7 @@ class RunService:
         """Wait for whoever is bringing the same task up.
 
         Raises:
-            HostError: it took longer than that may take, or the lock cannot be opened.
+            HostError: it took longer than that may take.
         """
         context, clock = self._context, self._context.clock
         path = context.root / LOCKS_FOLDER / f"workload-{file_name(self._key)}.lock"
@@ -150,7 +152,11 @@ class RunService:
                 return
             except HostError as error:
                 finding = error.findings[0]
-                if finding.code != "OTA_LOCK_HELD" or deadline.is_over(clock):
+                if finding.code != "OTA_LOCK_HELD":
+                    # a disk that cannot be written has never kept a task from running
+                    context.stream.emit(RunNote(text=told(finding), is_warning=True))
+                    return
+                if deadline.is_over(clock):
                     raise
                 elapsed = render_elapsed(clock.monotonic_s() - began_at)
                 text = f"task {self._key} is being brought up elsewhere: {finding.summary}, {elapsed}"

@@ -219,6 +219,8 @@ def _skipped(named: _Named, selection: Selection, *, is_service: bool) -> Iterat
 def _refusals(loaded: Loaded, selection: Selection, setup: StepPlan | None) -> Iterator[Finding]:
     if setup is not None and setup.task.context.plane == "remote":
         yield _remote_setup(loaded, setup)
+    if setup is not None and setup.task.runtime is not None:
+        yield _endless_setup(loaded, setup)
     yield from _instance_refusals(loaded, selection)
 
 
@@ -232,6 +234,20 @@ def _remote_setup(loaded: Loaded, setup: StepPlan) -> Finding:
         next=f"run it there with `ota run {setup.task.name}`, or give the task a native or container context",
         place=loaded.place(("tasks", setup.task.name)),
         category="remote",
+        owner="repo_contract",
+    )
+
+
+def _endless_setup(loaded: Loaded, setup: StepPlan) -> Finding:
+    name = setup.task.name
+    return Finding(
+        code="OTA_UP_SETUP_IS_SERVICE",
+        title="Setup is a service",
+        summary=f"setup task `{name}` declares a service runtime",
+        why="a service runs until it is stopped, and what comes after setup would never begin",
+        next=f"name it as the workflow's `run.task`, or drop `tasks.{name}.runtime`",
+        place=loaded.place(("tasks", name, "runtime")),
+        category="contract",
         owner="repo_contract",
     )
 
