@@ -91,6 +91,7 @@ FAMILY_READERS = [
 ]
 
 
+@pytest.mark.proves("S002-41")
 @pytest.mark.parametrize("command", FAMILY_READERS, ids=[each.name for each in FAMILY_READERS])
 def test_a_child_context_of_another_family_is_refused_with_that_one_error(project, command):
     repo = project({"ota.yaml": MIXED_FAMILY})
@@ -102,6 +103,7 @@ def test_a_child_context_of_another_family_is_refused_with_that_one_error(projec
     assert "`app`" in done.err
     assert "`host`" in done.err
     assert not (repo.path / "started").exists()
+    assert not (repo.path / ".ota").exists()
 
 
 @pytest.mark.proves("S002-22")
