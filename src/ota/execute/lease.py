@@ -67,7 +67,8 @@ class Lease:
     def placed(self, request: SpawnRequest) -> SpawnRequest:
         """The request of a child of its own: one that is part of this run, or can be let go later."""
         if self.log is None:
-            return replace(request, run_id=f"{request.run_id}:{self.run_id}")
+            marked = request.run_id is not None  # what an engine starts for others carries no marker
+            return replace(request, run_id=f"{request.run_id}:{self.run_id}") if marked else request
         return replace(
             request,
             run_id=self.run_id,

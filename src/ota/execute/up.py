@@ -46,7 +46,7 @@ from ota.execute.run import (
 from ota.execute.stream import EventStream
 from ota.execute.up_service import Fate, Keeps, RunService
 from ota.readiness.timing import DEFAULT_TIMING
-from ota.resolve.plan import StepPlan
+from ota.resolve.plan import ArgvBody, ShellBody, StepPlan
 from ota.resolve.services import closure
 from ota.resolve.up_plan import Phase, UpPlan
 from ota.system.clock import Clock, Deadline, now_utc
@@ -125,15 +125,18 @@ def up_refusals(up: UpPlan, keeps: Keeps = "nothing") -> tuple[Finding, ...]:
 
 
 def _detach_refusals(run: StepPlan) -> tuple[Finding, ...]:
-    if run.task.context.plane == "native":
+    plane = run.task.context.plane
+    if plane == "native" and isinstance(run.task.body, ShellBody | ArgvBody):
         return ()
-    name, plane = run.task.name, run.task.context.plane
+    name = run.task.name
     return (
         Finding(
             code="OTA_UP_DETACH_UNSUPPORTED",
             title="Run task cannot be left running by this build",
-            summary=f"run task `{name}` resolves to the {plane} plane",
-            why="this build lets go of native services only; it would not find this one again",
+            summary=f"run task `{name}` runs in containers"
+            if plane == "native"
+            else f"run task `{name}` resolves to the {plane} plane",
+            why="this build lets go of processes of this host only; it would not find this one again",
             next=f"use `--attach`, or run `ota run {name}` in a terminal of its own",
             category="execution",
         ),
