@@ -185,3 +185,42 @@ def test_without_an_engine_it_stops_in_the_preconditions_and_runs_nothing_on_the
     assert (result.code, result.json["status"], result.json["phase"]) == (1, "NOT READY", "preconditions")
     assert codes_of(result.json) == ["OTA_CONTAINER_BACKEND_CLI_MISSING"]
     assert not (repo.path / "made.txt").exists()
+
+
+LAUNCHED = """
+version: 1
+project: {{name: launched}}
+execution: {{default_context: host, contexts: {{host: {{backend: native}}}}}}
+tasks:
+  dev:
+    launch: {{kind: compose, action: up, services: [web]}}
+    adapter_inputs: {{compose: {{files: [compose.yaml], project_name: {project}}}}}
+    runtime:
+      kind: service
+      readiness: {{kind: http, listener: http, path: /}}
+      listeners: {{http: {{http: {port}}}}}
+workflows:
+  default: app
+  app: {{run: {{task: dev}}}}
+"""
+
+
+def test_a_run_task_that_compose_launches_is_proven_and_ended(project, compose_project, assert_schema):
+    port = free_port()
+    repo = project()
+    service = {
+        "image": BUSYBOX,
+        "init": True,
+        "command": ["sh", "-c", SERVE],
+        "ports": [f"127.0.0.1:{port}:8080"],
+    }
+    app = compose_project("docker compose", {"services": {"web": service}}, folder=repo.path)
+    repo.write({"ota.yaml": LAUNCHED.format(project=app.name, port=port)})
+    result = repo.run("up", "--json", timeout=110)
+    assert_schema(result.json, "up")
+    assert (result.code, result.json["status"]) == (0, "READY"), result
+    assert result.json["receipt"]["runtime"]["primary_endpoint"]["confirmed"]
+    assert not is_listening(port)
+    assert app.state("web") == "exited"
+    refused = repo.run("up", "--detach", "--json", timeout=110)
+    assert codes_of(refused.json) == ["OTA_UP_DETACH_UNSUPPORTED"]
