@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from ota.backends.container.engine import Engine, never
+from ota.backends.container.engine import Engine, ask, never
 from ota.backends.container.ephemeral import (
     EphemeralRun,
     Termination,
@@ -60,6 +60,7 @@ _GIB = 1024**3
 _KILLED = 137
 _REMOVAL_LIMIT_S = 0.6
 _REMOVAL_POLL_S = 0.1
+_CONTEXT_LIMIT_S = 5.0
 
 
 EnteredBody = ShellBody | ArgvBody | ContainerLaunchBody
@@ -301,9 +302,10 @@ class _ContainerBody:
         interrupt = self._context.interrupts.since(self._epoch)
         if interrupt is not None:
             return BodyEnd(exit_code=interrupt.exit_code, interrupt=interrupt, was_started=False)
-        return BodyEnd(
-            exit_code=1, failure=container_failure(self._step, error), was_started=False, output=self._output
-        )
+        failure = container_failure(self._step, error)
+        if failure.origin == "host_publication":
+            self._note(f"ingress: {failure.detail}")
+        return BodyEnd(exit_code=1, failure=failure, was_started=False, output=self._output)
 
     def _judged(self, prepared: Prepared, attendant: "_Attendant", end: BodyEnd) -> BodyEnd:
         if not attendant.has_begun:
@@ -326,6 +328,8 @@ class _ContainerBody:
                 is_oom_killed=_is_oom_killed(prepared, state, attendant, end),
             )
         )
+        if end.interrupt is not None:
+            self._tell_unreached(prepared, attendant.service)
         if record is None or end.failure is not None:
             return end
         self._context.stream.emit(record)
@@ -443,6 +447,23 @@ class _ContainerBody:
                 is_service=self._step.task.runtime is not None,
             )
         )
+
+    def _tell_unreached(self, prepared: Prepared, service: "ServiceAttendant") -> None:
+        """Where a virtual machine runs the engine, ports may be published only inside it."""
+        endpoint = service.unconfirmed
+        if endpoint is None or prepared.engine.name != "docker":
+            return
+        try:
+            asked = ask(
+                replace(prepared.engine, should_stop=never), "context", "show", limit_s=_CONTEXT_LIMIT_S
+            )
+        except HostError:
+            return
+        if asked.stdout.strip() == "colima":
+            self._note(
+                f"{endpoint.text} was not reached: Docker runs in the Colima VM, and ports may be "
+                f"published only inside it; try `colima ssh -- curl {endpoint.text}`"
+            )
 
     def _tell_progress(self, text: str) -> None:
         self._context.stream.emit(Waiting(step=self._step.id, text=text))

@@ -88,6 +88,13 @@ class ServiceAttendant:
         has_endpoints = self._resolved is not None and bool(self._resolved.projected)
         return self._workload is not None and not has_endpoints and self._runtime.readiness is None
 
+    @property
+    def unconfirmed(self) -> Endpoint | None:
+        """The primary endpoint, when ota never reached it."""
+        if self._was_confirmed or self._resolved is None:
+            return None
+        return next((each for each in self._resolved.projected if each.is_primary), None)
+
     # -- the attendant's four moments ------------------------------------------------------------
 
     def started(self, workload: Workload) -> None:
