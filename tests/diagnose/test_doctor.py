@@ -528,13 +528,52 @@ execution:
 )
 
 
-def test_container_mode_does_not_pretend(project, assert_schema, tools):
-    repo = project({"ota.yaml": APP})
-    code, document = diagnosed(repo, "--mode", "container", env=tools({"docker": "exit 0"}))
-    assert (code, document["mode"]) == (1, "container")
-    assert codes(document) == ["OTA_CONTAINER_PLANE_NOT_EVALUATED", "OTA_CONTAINER_DOCTOR_HOST_SCOPE_NOTE"]
-    assert "environment variables, checks" in document["findings"][1]["why"]
+# `docker run … image -c <script>` as a shell that finds the tools of $INSIDE; without it, no such image
+DOCKER = """
+case "$1" in
+  info) exit 0;;
+  run) [ -n "$INSIDE" ] || { echo "Error: No such image: x" >&2; exit 125; }
+       for last in "$@"; do :; done
+       PATH="$INSIDE" exec /bin/sh -c "$last";;
+esac
+exit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("says", "code"),
+    [
+        (None, "OTA_TOOL_MISSING"),
+        ("echo inside 2.0", "OTA_TOOL_VERSION_MISMATCH"),
+        ("echo none; exit 3", "OTA_TOOL_PROBE_FAILED"),
+        ("echo inside 1.4", None),
+    ],
+)
+def test_container_mode_asks_the_image_and_not_the_host(project, assert_schema, tools, tmp_path, says, code):
+    image = tmp_path / "image"
+    image.mkdir()
+    if says is not None:
+        (image / "inside").write_text(f"#!/bin/sh\n{says}\n")
+        (image / "inside").chmod(0o755)
+    repo = project({"ota.yaml": APP.replace("tools: {host-tool: '1'}\n", "")})
+    env = {**tools({"docker": DOCKER, "inside": "echo inside 1.0"}), "INSIDE": str(image)}
+    exit_code, document = diagnosed(repo, "--mode", "container", env=env)
+    assert (exit_code, document["mode"]) == (0 if code is None else 1, "container")
+    assert codes(document) == [*([code] if code else []), "OTA_CONTAINER_DOCTOR_HOST_SCOPE_NOTE"]
+    assert "environment variables, checks" in document["findings"][-1]["why"]
     assert_schema(document, "doctor")
+    if code is not None:
+        finding = document["findings"][0]
+        assert "inside image `x` of context `app`" in finding["why"]
+        assert "use an image that has inside" in finding["next"]
+        assert "then rerun `ota doctor" in finding["next"]
+        assert (finding["owner"], finding["evidence"]["source"]) == ("container_target", "container_target")
+
+
+def test_an_image_that_is_not_here_is_told_and_not_fetched(project, tools):
+    _, document = diagnosed(project({"ota.yaml": APP}), "--mode", "container", env=tools({"docker": DOCKER}))
+    assert codes(document) == ["OTA_CONTAINER_IMAGE_UNAVAILABLE", "OTA_CONTAINER_DOCTOR_HOST_SCOPE_NOTE"]
+    assert "`docker pull x`" in document["findings"][0]["next"]
 
 
 @pytest.mark.parametrize("mode", ["container", "remote"])

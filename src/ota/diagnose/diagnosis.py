@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ota.contract.agent_safety import AgentSafety
 from ota.contract.model.scalars import Lifecycle, Plane
+from ota.contract.model.services import Service
 from ota.diagnose.readiness import (
     Job,
     every_finding,
@@ -50,7 +51,7 @@ def doctor(
     `lifecycle` is what the operator asked for; `observe_services` asks the services in scope.
     """
     if mode != "native":
-        return concluded(scene, asked(_other_plane(scene, mode)))
+        return concluded(scene, asked(_other_plane(scene, mode, observe_services)))
     return concluded(scene, asked([*_before_services(scene, lifecycle), *_the_rest(scene, observe_services)]))
 
 
@@ -115,29 +116,50 @@ def _the_rest(scene: Scene, observe: Observe | None) -> list[Job]:
     ]
 
 
-def _other_plane(scene: Scene, mode: Plane) -> list[Job]:
+def _other_plane(scene: Scene, mode: Plane, observe: Observe | None) -> list[Job]:
     from ota.diagnose import containers, environment, execution, hygiene
     from ota.diagnose.contract_facts import contract_findings
 
-    in_containers: list[Job] = [
-        _all(lambda: containers.attachment_findings(scene, mode)),
-        _all(lambda: containers.publication_findings(scene, mode)),
-    ]
+    in_containers: list[Job] = []
+    asked_inside: list[Job] = []
+    services: list[Job] = []
+    if mode == "container":
+        from ota.diagnose.inside import inside_jobs  # paid only by who looks there
+
+        in_containers = [
+            _all(lambda: containers.attachment_findings(scene, mode)),
+            _all(lambda: containers.publication_findings(scene, mode)),
+        ]
+        asked_inside = inside_jobs(scene)
+        services = [partial(_services_with_a_context, scene, observe)]
     unsupported = execution.unsupported_contexts(scene)
     return [
         partial(hygiene.hygiene_findings, scene),
         _all(lambda: execution.platform_findings(scene, unsupported)),
         partial(execution.backend_findings, scene, mode),
-        *(in_containers if mode == "container" else ()),
+        *in_containers,
         partial(environment.source_findings, scene),
         _all(lambda: execution.plane_findings(scene, mode)),
+        *asked_inside,
         _all(lambda: contract_findings(scene)),
+        *services,
     ]
 
 
 def _services(scene: Scene, observe: Observe | None) -> tuple[Finding, ...]:
     names = services_in_scope(scene)
     return service_findings(scene, observe(scene, names) if observe is not None and names else None)
+
+
+def _services_with_a_context(scene: Scene, observe: Observe | None) -> tuple[Finding, ...]:
+    """Services that say from which context they are asked; what belongs to the host stays out."""
+    services = scene.contract.services
+    names = [name for name in services_in_scope(scene) if _names_a_context(services[name])]
+    return service_findings(scene, observe(scene, names), names) if observe is not None and names else ()
+
+
+def _names_a_context(service: Service) -> bool:
+    return service.readiness is not None and service.readiness.from_ is not None
 
 
 def _all(findings: Callable[[], Iterable[Finding]]) -> Job:

@@ -148,12 +148,12 @@ def _engines(scene: Scene, mode: Plane) -> dict[tuple[str, ...], tuple[str, ...]
     lists: dict[tuple[str, ...], tuple[str, ...]] = {}
     for task in scene.path:
         if task.context.container is not None:
-            lists.setdefault(task.context.container.engines, _field_of(task.context.name))
+            lists.setdefault(task.context.container.engines, field_of_container(task.context.name))
     if mode == "container":
         for name in container_contexts(scene):
             settings = planes.context_of(name, "container").container
             engines = (settings.engines if settings is not None else None) or DEFAULT_ENGINES
-            lists.setdefault(engines, _field_of(name))
+            lists.setdefault(engines, field_of_container(name))
     default = planes.contexts.get(planes.execution.default_context or "")
     is_preferred = planes.execution.preferred == "container" or (
         default is not None and default.backend == "container"
@@ -162,11 +162,11 @@ def _engines(scene: Scene, mode: Plane) -> dict[tuple[str, ...], tuple[str, ...]
         context = default if default is not None else planes.root_context("container")
         settings = context.container
         engines = (settings.engines if settings is not None else None) or DEFAULT_ENGINES
-        lists[engines] = _field_of(planes.execution.default_context if default is not None else None)
+        lists[engines] = field_of_container(planes.execution.default_context if default is not None else None)
     return lists
 
 
-def _field_of(context: str | None) -> tuple[str, ...]:
+def field_of_container(context: str | None) -> tuple[str, ...]:
     """Where a container context, or the root shorthand, is declared."""
     named = ("execution", "contexts", context) if context is not None else ("execution", "backends")
     return (*named, "container")
@@ -364,7 +364,6 @@ def partial_findings(scene: Scene) -> Iterator[Finding]:
 def plane_findings(scene: Scene, mode: Plane) -> Iterator[Finding]:
     """Container or remote mode: is the plane configured, and what of it is not looked into."""
     contexts = container_contexts(scene) if mode == "container" else remote_contexts(scene)
-    owner = "container_target" if mode == "container" else "remote_target"
     if not contexts:
         missing = "container.image" if mode == "container" else "remote.provider"
         yield Finding(
@@ -377,15 +376,16 @@ def plane_findings(scene: Scene, mode: Plane) -> Iterator[Finding]:
         )
         return
     named = ", ".join(f"`{name}`" for name in contexts if name is not None) or f"the {mode} plane"
-    yield Finding(
-        code=f"OTA_{mode.upper()}_PLANE_NOT_EVALUATED",
-        summary=f"Requirements inside {named} are not evaluated",
-        why=f"this build does not look into {mode} planes, and what is on the host does not count there",
-        next=f"`ota execution plan --mode {mode}` shows that plane; "
-        "`ota doctor --mode native` looks at the host",
-        category="execution" if mode == "container" else "remote",
-        owner=owner,  # type: ignore[arg-type]  # one of the two words above
-    )
+    if mode == "remote":
+        yield Finding(
+            code="OTA_REMOTE_PLANE_NOT_EVALUATED",
+            summary=f"Requirements inside {named} are not evaluated",
+            why="this build does not look into remote planes, and what is on the host does not count there",
+            next="`ota execution plan --mode remote` shows that plane; "
+            "`ota doctor --mode native` looks at the host",
+            category="remote",
+            owner="remote_target",
+        )
     skipped = _host_bound(scene)
     if skipped:
         yield Finding(

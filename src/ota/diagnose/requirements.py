@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ota.contract.model.execution import Context
+from ota.contract.model.scalars import Plane
 from ota.contract.model.tasks import Task
 from ota.contract.planes import ContextChoice
 from ota.diagnose.remedies import remedy
@@ -63,7 +64,7 @@ def native_needs(scene: Scene, unsupported: frozenset[str] = frozenset()) -> tup
             askers.append(asker)
 
     for context in _contexts(scene, unsupported):
-        for requirement in _context_requirements(scene, context):
+        for requirement in context_requirements(scene, context, "native"):
             add(requirement, f"context `{context}`" if context is not None else "")
     for task in scene.path:
         if task.context.plane != "native" or (task.context.name or "") in unsupported:
@@ -100,11 +101,11 @@ def native_contexts(scene: Scene) -> tuple[str, ...]:
     return tuple(name for name in declared if name in used)
 
 
-def _context_requirements(scene: Scene, name: str | None) -> tuple[RequirementPlan, ...]:
+def context_requirements(scene: Scene, name: str | None, plane: Plane) -> tuple[RequirementPlan, ...]:
     """Global requirements with those of a context over them, as any task without its own would have them."""
-    context = scene.planes.context_of(name, "native") if name is not None else Context(backend="native")
+    context = scene.planes.context_of(name, plane) if name is not None else Context(backend=plane)
     choice = ContextChoice(
-        plane="native",
+        plane=plane,
         plane_source="default",
         name=name,
         context=context,

@@ -61,10 +61,12 @@ def services_in_scope(scene: Scene) -> tuple[str, ...]:
     return tuple(sorted(reached))
 
 
-def service_findings(scene: Scene, facts: Mapping[str, ServiceFact] | None) -> tuple[Finding, ...]:
-    """Name order. `facts` is None while nobody observes services."""
+def service_findings(
+    scene: Scene, facts: Mapping[str, ServiceFact] | None, names: Sequence[str] | None = None
+) -> tuple[Finding, ...]:
+    """Name order; of these services, or of all in scope. `facts` is None while nobody observes services."""
     found: list[Finding] = []
-    for name in services_in_scope(scene):
+    for name in services_in_scope(scene) if names is None else names:
         service = scene.contract.services[name]
         fact = facts.get(name) if facts is not None else None
         finding = _observed(scene, service, fact) if fact is not None else _unobserved(scene, name, service)
