@@ -123,7 +123,7 @@ def test_no_running_container_and_no_engine_are_two_answers(shims):
 
 def test_an_engine_that_does_not_answer_is_given_up(shims):
     shims.program("docker", "exec sleep 60")
-    assert observe_container(DOCKER, DB, shims.scene, 0.2).detail == "docker did not answer in time"
+    assert observe_container(DOCKER, DB, shims.scene, 0.2).detail == "`docker ps` timed out after 0.2 seconds"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from threading import Lock
 
 from msgspec import Struct
 
+from ota.backends.container.engine import ask, engine_of
 from ota.errors import Finding, HostError
 from ota.resolve.service_plan import ComposeControl
 from ota.services.scene import ServiceScene
@@ -91,9 +92,9 @@ def observe_container(
         "status=running",
     )
     filters = (word for label in labels for word in ("--filter", label))
-    code, output = scene.ask((command.engine, "ps", *filters, "--format", "{{.ID}}"), limit_s)
-    if code != 0:
-        return ContainerState(id=None, detail=_no_answer(command.engine, code, output))
+    output, detail = _asked(command, scene, limit_s, "ps", *filters, "--format", "{{.ID}}")
+    if output is None:
+        return ContainerState(id=None, detail=detail)
     ids = output.split()
     if not ids:
         return ContainerState(
@@ -111,31 +112,37 @@ def observe_health(
     if state.id is None:
         return state.detail
     template = "{{if .State.Health}}{{.State.Health.Status}}{{end}}"
-    code, output = scene.ask((command.engine, "inspect", "--format", template, state.id), limit_s)
-    if code != 0:
-        return _no_answer(command.engine, code, output)
+    output, detail = _asked(command, scene, limit_s, "inspect", "--format", template, state.id)
+    if output is None:
+        return detail
     return output.strip() or "the container declares no health check"
 
 
 def engine_trouble(command: ComposeCommand, scene: ServiceScene) -> Finding | None:
     """Whether the engine is what failed: asked only after a start went wrong."""
-    code, output = scene.ask((command.engine, "info"), _VERSION_LIMIT_S)
-    if code == 0:
+    output, detail = _asked(command, scene, _VERSION_LIMIT_S, "info")
+    if output is not None:
         return None
     return Finding(
         code="OTA_SERVICE_ENGINE_UNAVAILABLE",
         title="Container engine is not available",
         summary=f"{command.engine} does not answer",
-        why=_no_answer(command.engine, code, output),
+        why=detail,
         next=f"start the engine until `{command.engine} info` answers, then run the command again",
         category="service",
         owner="host",
     )
 
 
-def _no_answer(engine: str, code: int | None, output: str) -> str:
-    if code is None:
-        return f"{engine} did not answer in time"
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = next((line for line in lines if "error" in line.lower() or "cannot" in line.lower()), None)
-    return (said or (lines[-1] if lines else f"{engine} ended with exit code {code}"))[:300]
+def _asked(
+    command: ComposeCommand, scene: ServiceScene, limit_s: float, *args: str
+) -> tuple[str | None, str]:
+    """The engine's answer; None beside the reason when there is none."""
+    engine = engine_of(command.engine, scene.environ, should_stop=scene.should_stop, clock=scene.clock)
+    if engine is None:
+        return None, f"{command.engine} is not on PATH"
+    try:
+        answer = ask(engine, *args, limit_s=limit_s)
+    except HostError as error:
+        return None, error.findings[0].why
+    return (answer.stdout, "") if answer.is_ok else (None, answer.detail)
