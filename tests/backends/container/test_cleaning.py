@@ -320,6 +320,23 @@ def test_a_persistent_container_with_a_run_inside_blocks(docker: FakeEngine, rep
     assert repo.clean(docker).counts.removed == 2
 
 
+def test_a_run_that_is_making_something_blocks_and_one_that_begins_later_waits(
+    docker: FakeEngine, repo: Repository
+) -> None:
+    docker.volume("ota-isolated-a", repo.volume)
+    leases = Leases(repo.root, FakeClock())
+    with leases.making(), leases.making():
+        assert failure_codes(repo.clean(docker)) == ["OTA_CLEAN_ACTIVE_EXECUTION"]
+        assert docker.names("volume") == ["ota-isolated-a"]
+    cleaning = leases.try_cleaning()
+    assert cleaning is not None
+    with pytest.raises(HostError) as caught, leases.making():
+        pytest.fail("entered while clean goes on")
+    assert caught.value.findings[0].code == "OTA_LOCK_HELD"
+    cleaning.release()
+    assert repo.clean(docker).counts.removed == 1
+
+
 def test_another_repository_is_not_even_seen(docker: FakeEngine, repo: Repository, tmp_path: Path) -> None:
     other = Repository(tmp_path / "other", "docker")
     docker.container("ota-a", other.persistent, volumes=["ota-isolated-a"])

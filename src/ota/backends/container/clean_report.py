@@ -116,6 +116,11 @@ def container_conflict(engine: str, name: str, owner_pid: int = 0) -> CleanFailu
     return _conflict(engine, name, f"container {name} in {engine} {whose}", owner_pid)
 
 
+def making_conflict() -> CleanFailure:
+    """A run that only just began."""
+    return _conflict("", None, "a run of this repository is making a container at this moment", 0)
+
+
 def _conflict(engine: str, name: str | None, why: str, pid: int) -> CleanFailure:
     look = f": `ps -fp {pid}`" if pid else ""
     return CleanFailure(

@@ -23,6 +23,7 @@ from ota.backends.container.clean_report import (
     absent_engine,
     container_conflict,
     engine_lost,
+    making_conflict,
     not_removed,
     run_conflict,
     total,
@@ -39,6 +40,7 @@ from ota.backends.container.ownership import (
     owner_life,
     read_engines,
     read_token,
+    token_path,
 )
 from ota.backends.container.removal import remove
 from ota.errors import Finding, HostError
@@ -62,14 +64,17 @@ def clean_repository(
     blocking = next((run for run in living_runs(root) if _is_in_the_way(root, run)), None)
     if blocking is not None:
         return Cleaned(failures=(run_conflict(blocking),), kept_engines=read_engines(root))
-    survey = _Survey(root, expected, environ, clock)
-    with _Alone(root, survey.judged, clock) as alone:
-        conflict = next(survey.conflicts(), alone.conflict)
-        if conflict is not None:
-            return Cleaned(failures=(conflict,), queried=survey.answered, kept_engines=read_engines(root))
-        removals = [_Removals(engine, inventory, claims) for engine, inventory, claims in survey.judged]
-        for each in removals:
-            each.carry_out()
+    with _Alone(root, clock) as alone:
+        return _clean(root, _Survey(root, expected, environ, clock), alone, clock)
+
+
+def _clean(root: Path, survey: "_Survey", alone: "_Alone", clock: Clock) -> Cleaned:
+    conflict = alone.conflict or next(survey.conflicts(), None) or alone.take(survey.judged)
+    if conflict is not None:
+        return Cleaned(failures=(conflict,), queried=survey.answered, kept_engines=read_engines(root))
+    removals = [_Removals(engine, inventory, claims) for engine, inventory, claims in survey.judged]
+    for each in removals:
+        each.carry_out()
     forget_engines(root, (each.engine.name for each in removals if each.is_done), clock)
     return Cleaned(
         counts=total(each.counts for each in removals),
@@ -81,27 +86,37 @@ def clean_repository(
 
 
 class _Alone:
-    """The right to take persistent containers away: a run that starts now waits, instead of entering one."""
+    """The right to take things away: a run that starts now waits, instead of finding half of them.
 
-    def __init__(self, root: Path, judged: Sequence[tuple[Engine, Inventory, Claims]], clock: Clock) -> None:
+    Where no lock can be made, no run could have made one either.
+    """
+
+    def __init__(self, root: Path, clock: Clock) -> None:
+        self._root = root
         self._leases = Leases(root, clock)
-        self._judged = judged
         self._held: list[SharedUse] = []
         self.conflict: CleanFailure | None = None
 
     def __enter__(self) -> Self:
-        for engine, _, claims in self._judged:
-            for found in claims.containers_that_are("current", "drifted"):
-                self._take(engine.name, found.name)
+        # a repository without state stays without, and no run of it has made anything
+        if token_path(self._root).parent.is_dir():
+            with suppress(HostError):
+                self.conflict = None if self._hold(self._leases.try_cleaning()) else making_conflict()
         return self
 
-    def _take(self, engine: str, name: str) -> None:
-        with suppress(HostError):  # where no lock can be made, no run could have made one
-            lease = self._leases.try_alone(name)
-            if lease is None:
-                self.conflict = self.conflict or container_conflict(engine, name)
-            else:
-                self._held.append(lease)
+    def take(self, judged: Sequence[tuple[Engine, Inventory, Claims]]) -> CleanFailure | None:
+        """Every persistent container that is to be removed; the one that a run is in, if any."""
+        for engine, _, claims in judged:
+            for found in claims.containers_that_are("current", "drifted"):
+                with suppress(HostError):
+                    if not self._hold(self._leases.try_alone(found.name)):
+                        return container_conflict(engine.name, found.name)
+        return None
+
+    def _hold(self, lease: SharedUse | None) -> bool:
+        if lease is not None:
+            self._held.append(lease)
+        return lease is not None
 
     def __exit__(self, *_: object) -> None:
         for lease in self._held:

@@ -33,6 +33,7 @@ from ota.backends.container.identity import (
     stable_digest,
 )
 from ota.backends.container.images import fetch_image, is_image_missing
+from ota.backends.container.leases import Leases
 from ota.backends.container.networks import compose_networks, ensure_networks, join_networks
 from ota.backends.container.orphans import (
     reap_legacy,
@@ -105,6 +106,10 @@ class EphemeralRun:
         Raises:
             HostError: nothing of this attempt is left.
         """
+        with Leases(self._work.root, self._scene.clock, self._engine.should_stop).making():
+            return self._prepare()
+
+    def _prepare(self) -> Prepared:
         if not self._token:
             self._begin()
         self._attempt += 1

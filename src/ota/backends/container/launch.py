@@ -89,11 +89,15 @@ class LaunchRun:
         Raises:
             HostError: its name or a port is somebody else's, or the engine refuses; nothing new is left.
         """
+        leases = Leases(self._work.root, self._scene.clock, self._engine.should_stop)
+        with leases.making():
+            return self._prepare(leases)
+
+    def _prepare(self, leases: Leases) -> Prepared:
         engine, work = self._engine, self._work
         token = ensure_token(work.root, self._scene.clock)
         record_engine(work.root, engine.name, self._scene.clock)
         shape = self._shape(token)
-        leases = Leases(work.root, self._scene.clock, engine.should_stop)
         with leases.reconciling(shape.name, f"launch {shape.name}"):
             was = self._replace(shape, token, leases)
             use = leases.enter(shape.name)

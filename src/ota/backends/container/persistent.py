@@ -105,6 +105,10 @@ class PersistentRun:
         Raises:
             HostError: somebody is in it in another shape, a port is taken, or the engine refuses.
         """
+        with self._leases.making():
+            return self._prepare()
+
+    def _prepare(self) -> Prepared:
         engine, work = self._engine, self._work
         self._attempt += 1
         self._token = ensure_token(work.root, self._scene.clock)
