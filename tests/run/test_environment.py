@@ -101,11 +101,23 @@ def test_a_mode_the_task_does_not_serve_is_refused_before_anything_starts(repo):
     assert not (repo.path / ".ota/state/active").exists()
 
 
-def test_a_plane_this_build_does_not_execute_is_refused_by_name(repo):
-    result = repo.run("run", "moded", "--container")
+REMOTE = """
+version: 1
+project: {name: far}
+execution:
+  default_context: box
+  contexts:
+    box: {backend: remote, remote: {provider: ssh, target: me@box}}
+tasks:
+  go: {run: echo never}
+"""
+
+
+def test_a_plane_this_build_does_not_execute_is_refused_by_name(project):
+    result = project({"ota.yaml": REMOTE}).run("run", "go")
     assert result.code == 1
-    assert "resolves to the container plane in context `box`" in result.err
-    assert "box" not in result.out
+    assert "resolves to the remote plane in context `box`" in result.err
+    assert "never" not in result.out
 
 
 def without_run_id(text: str) -> list[str]:
