@@ -392,15 +392,15 @@ def test_a_readiness_context_that_cannot_execute_is_a_topology_blocker(served, a
         "    app: {backend: container, lifecycle: ephemeral, container: {image: app}}\n"
     )
     tasks = TASK.format(names="db").replace("    run:", "    context: host\n    run:")
+    contexts = contexts.replace("image: app", "image: app, engines: [no-such-engine]")
     repo = served(contract(service, tasks, contexts))
     result = repo.run("run", "go", "--json")
     assert result.code == 1
     assert_schema(result.json, "run")
-    assert result.json["status"] == "blocked"
-    assert started(repo) == []
     text = repo.run("run", "go").err
-    assert "from context `app`, where this build cannot execute" in text
-    assert "repair execution context `app`, or move `services.db.readiness.from`" in text
+    assert "could not execute the readiness probe of service `db` in context `app`" in text
+    assert "no-such-engine" in text
+    assert "repair execution context `app`, or move readiness.from of service `db`" in text
 
 
 def test_a_systemd_unit_is_refused_by_name(served):
