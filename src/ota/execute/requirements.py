@@ -51,6 +51,12 @@ def probe_requirements(
 
 
 def _ask_programs(context: RunContext, step: StepPlan, findings: list[Finding], missing: list[str]) -> None:
+    needed = [
+        each for each in step.task.requirements if not each.is_component and not _is_there(context, each)
+    ]
+    if not needed:
+        return
+    # threads and the patterns of versions: paid when there is something to ask
     from ota.requirements.probes import ProbeOutcome, Prober, requirement_finding, wanted_of
 
     prober = Prober(
@@ -61,7 +67,6 @@ def _ask_programs(context: RunContext, step: StepPlan, findings: list[Finding], 
         should_stop=lambda: context.interrupts.since(0) is not None,
         clock=context.clock,
     )
-    needed = [each for each in step.task.requirements if not each.is_component]
     outcomes = prober.probe_many([wanted_of(each) for each in needed])
 
     def told(requirement: RequirementPlan, outcome: ProbeOutcome) -> None:
@@ -87,6 +92,16 @@ def _ask_programs(context: RunContext, step: StepPlan, findings: list[Finding], 
         for finding in _kept_errors(context, step, tuple(parts)):
             findings.append(finding)
             missing.append(finding.summary)
+
+
+def _is_there(context: RunContext, requirement: RequirementPlan) -> bool:
+    """Whether this is the body's own program, of which presence is all that is asked, and it is present."""
+    if not requirement.is_program or requirement.version != "*":
+        return False
+    from ota.requirements.executables import find_executable
+
+    found = find_executable(requirement.name, context.environ, context.root, host_os=context.host.os)
+    return found is not None
 
 
 # --- native prerequisites and required checks ----------------------------------------------------
