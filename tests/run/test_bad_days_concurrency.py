@@ -3,13 +3,13 @@
 import os
 import re
 import signal
-import time
 
 import psutil
 import pytest
 
 from support.leaks import MARK, marked_processes
 from support.servers import SERVER, free_port, is_listening, service
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.edge
 
@@ -62,10 +62,7 @@ def test_of_several_runs_of_one_service_one_wins_and_the_others_name_the_holder(
     port = free_port()
     repo = project({"ota.yaml": service(port), "server.py": SERVER})
     lives = [repo.start("run", "web", "--stream") for _ in range(count)]
-    deadline = time.monotonic() + 60
-    while sum(live.is_running for live in lives) > 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: sum(live.is_running for live in lives) == 1, "all but one to end", timeout=60)
     (winner,) = [live for live in lives if live.is_running]
     winner.wait_for("External: ")
     for live in lives:

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 import psutil
@@ -15,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from support.leaks import MARK, marked_processes
 from support.project import Project
+from support.waiting import wait_until
 
 pytestmark = [pytest.mark.edge, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -86,10 +86,7 @@ class BadDays(RuleBasedStateMachine):
     def one_ordinary_command_leaves_nothing(self):
         result = self.repo.run("run", "quick", "--stream")
         assert result.code == 0 and "quick-ran" in result.out, result
-        deadline = time.monotonic() + 15
-        while living := [each for each in marked_processes(os.environ[MARK]) if not is_dead(each)]:
-            assert time.monotonic() < deadline, [each.cmdline() for each in living]
-            time.sleep(0.02)
+        wait_until(lambda: all(map(is_dead, marked_processes(os.environ[MARK]))), "every process to end")
         active = self.repo.path / ".ota/state/active"
         assert not active.exists() or list(active.iterdir()) == []
 

@@ -14,6 +14,7 @@ import pytest
 
 from support.leaks import MARK, marked_processes
 from support.project import OTA
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.edge
 
@@ -128,17 +129,10 @@ def test_a_task_that_closes_its_outputs_is_waited_for_and_its_code_kept(repo):
 
 def test_a_task_without_outputs_can_be_interrupted(repo):
     live = repo.start("run", "stays")
-    wait_for(lambda: (repo.path / "begun").exists())
+    wait_until(lambda: (repo.path / "begun").exists())
     live.signal(signal.SIGINT)
     assert live.finish().code == 130
     assert living() == []
-
-
-def wait_for(condition, limit_s=20.0):
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_body_reads_what_ota_was_given_and_then_the_end(repo):
@@ -331,7 +325,7 @@ def test_a_reader_that_is_stuck_does_not_keep_an_interrupted_run(repo):
     os.close(write_end)
     try:
         assert os.read(read_end, 2) == b"y\n"
-        wait_for(lambda: waiting_bytes(read_end) > 61_440)  # the pipe holds 64 KiB: ota is stuck now
+        wait_until(lambda: waiting_bytes(read_end) > 61_440)  # the pipe holds 64 KiB: ota is stuck now
         process.send_signal(signal.SIGINT)
         assert process.wait(15) == 130
     finally:
@@ -344,8 +338,8 @@ def test_a_stopped_ota_goes_on_where_it_was(repo):
     live = repo.start("run", "pauses", "--stream")
     live.wait_for("one")
     live.signal(signal.SIGSTOP)
-    wait_for(lambda: psutil.Process(live.pid).status() == psutil.STATUS_STOPPED)
-    wait_for(lambda: (repo.path / "finished").exists())
+    wait_until(lambda: psutil.Process(live.pid).status() == psutil.STATUS_STOPPED)
+    wait_until(lambda: (repo.path / "finished").exists())
     live.signal(signal.SIGCONT)
     result = live.finish()
     assert (result.code, result.out) == (0, "one\ntwo\n")

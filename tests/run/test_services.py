@@ -3,13 +3,13 @@
 import json
 import signal
 import socket
-import time
 import urllib.request
 
 import psutil
 import pytest
 
 from support.servers import SERVER, free_port, is_listening, service
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.edge
 
@@ -63,7 +63,7 @@ def test_receipt_and_json_hold_the_endpoint_the_body_was_given(served, assert_sc
     repo, port = served
     live = repo.start("run", "web", "--json")
     live.wait_for("listening")
-    wait_until_ready(repo, port)
+    wait_until_ready(port)
     live.signal(signal.SIGINT)
     document = live.finish().json
     assert_schema(document, "run")
@@ -77,16 +77,15 @@ def test_receipt_and_json_hold_the_endpoint_the_body_was_given(served, assert_sc
     assert f"OTA_PUBLIC_URL={url}" in document["stdout"].splitlines()
 
 
-def wait_until_ready(repo, port: int) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
+def wait_until_ready(port: int) -> None:
+    def answers() -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return
+                return answer.status == 200
         except OSError:
-            continue
-    raise AssertionError("the service never became ready")
+            return False
+
+    wait_until(answers, "the service to be ready")
 
 
 def test_readiness_is_a_gate_and_not_the_first_answer(project):
@@ -204,7 +203,7 @@ def test_the_marked_primary_decides_the_url_whatever_its_name(project, assert_sc
     assert f"- {primary} (primary, confirmed)" in result.err
     live = repo.start("run", "web", "--json")
     live.wait_for("listening")
-    wait_until_ready(repo, a)
+    wait_until_ready(a)
     live.signal(signal.SIGINT)
     document = live.finish().json
     assert_schema(document, "run")

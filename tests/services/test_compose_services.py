@@ -3,8 +3,9 @@
 import pytest
 
 from services.conftest import contract, host_service
-from support.engines import BUSYBOX, COMPOSE_COMMANDS, wait_until
+from support.engines import BUSYBOX, COMPOSE_COMMANDS
 from support.servers import free_port, is_listening
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 

@@ -13,6 +13,7 @@ import pytest
 
 from services.conftest import contract, host_service
 from support.servers import SERVER, free_port, is_listening
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.edge
 
@@ -21,13 +22,6 @@ TASK = "  go:\n    run: echo body\n    requires_services: [{names}]\n"
 
 def steps_of(document):
     return {each["label"]: each for each in document["receipt"]["steps"]}
-
-
-def until(holds, what: str, timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
 
 
 def is_gone(pid: int) -> bool:
@@ -75,7 +69,7 @@ def test_the_service_outlives_a_run_that_fails_and_keeps_its_output(served):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/after", timeout=10) as answer:
         assert answer.read() == b"up"
     log = repo.path / ".ota" / "state" / "services" / "db.log"
-    until(lambda: "asked for /after" in log.read_text(), "what the service prints after the run")
+    wait_until(lambda: "asked for /after" in log.read_text(), "what the service prints after the run")
     assert "Service:     db: ready" in result.out + result.err
 
 
@@ -320,7 +314,7 @@ def test_a_required_service_without_readiness_is_started_and_told_as_unverified(
 def test_an_interrupt_while_waiting_ends_the_wait_and_leaves_the_service(served, assert_schema):
     repo = served(contract(host_service("db", free_port(), delay_s=60), TASK.format(names="db")))
     live = repo.start("run", "go", "--json")
-    until((repo.path / "db.pid").exists, "the service's process")
+    wait_until((repo.path / "db.pid").exists, "the service's process")
     began = time.monotonic()
     live.signal(signal.SIGINT)
     result = live.finish()
@@ -340,7 +334,7 @@ def test_an_interrupt_while_a_start_command_hangs_ends_all_of_that_command(serve
     )
     repo = served(contract(service, TASK.format(names="db")))
     live = repo.start("run", "go")
-    until((repo.path / "hanging.txt").exists, "the start command")
+    wait_until((repo.path / "hanging.txt").exists, "the start command")
     live.signal(signal.SIGTERM)
     result = live.finish()
     assert result.code == 143, result
@@ -352,10 +346,10 @@ def test_after_a_kill_of_ota_the_next_run_takes_the_service_as_it_is(served):
     port = free_port()
     repo = served(contract(host_service("db", port, delay_s=0.8), TASK.format(names="db")))
     live = repo.start("run", "go")
-    until((repo.path / "db.pid").exists, "the service's process")
+    wait_until((repo.path / "db.pid").exists, "the service's process")
     live.signal(signal.SIGKILL)
     live.finish()
-    until(lambda: is_listening(port), "the service")
+    wait_until(lambda: is_listening(port), "the service")
     result = repo.run("run", "go", "--json")
     assert result.code == 0, result
     assert started(repo) == ["db"]
@@ -482,7 +476,7 @@ def test_what_a_service_prints_after_its_start_is_kept_without_secrets(served):
     assert repo.run("run", "go", env={"DB_PASSWORD": "path-of-dust"}).code == 0
     urllib.request.urlopen(f"http://127.0.0.1:{port}/path-of-dust", timeout=10).close()
     log = repo.path / ".ota/state/services/db.log"
-    until(lambda: b"asked for /***" in log.read_bytes(), "the masked line")
+    wait_until(lambda: b"asked for /***" in log.read_bytes(), "the masked line")
     assert b"path-of-dust" not in log.read_bytes()
 
 
@@ -494,11 +488,11 @@ def test_a_start_goes_on_when_ota_is_killed_and_its_output_is_kept(served):
         'exec python3 daemon.py "$@"\n'
     })  # fmt: skip
     run = repo.start("run", "go")
-    until(lambda: (repo.path / "began").exists(), "the start command")
+    wait_until(lambda: (repo.path / "began").exists(), "the start command")
     run.signal(signal.SIGKILL)
     run.finish()
     (repo.path / "go").touch()
-    until(lambda: is_listening(port), "the service")
+    wait_until(lambda: is_listening(port), "the service")
     assert b"going on\n" in (repo.path / ".ota/state/services/db.log").read_bytes()
 
 
@@ -513,4 +507,4 @@ def test_what_stops_a_service_again_is_told_of_those_that_the_run_started(served
     assert f"keeps running; `{stop}` stops it" in story
     assert stop not in steps_of(repo.run("run", "go", "--json").json)["service db"]["detail"]
     subprocess.run(stop, shell=True, cwd=repo.path, check=True)
-    until(lambda: not is_listening(port), "the end of the service")
+    wait_until(lambda: not is_listening(port), "the end of the service")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ota.backends.kept_output import KeptOutput
 from ota.backends.output_keeper import decode_orders, encode_orders
 from ota.env.masking import Masker
-from support.engines import wait_until
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.edge
 TEXT = st.characters(exclude_characters="\0", exclude_categories=["Cs"])

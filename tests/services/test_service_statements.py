@@ -8,8 +8,8 @@ import pytest
 
 from readiness.liar_services import answer, answering, closing, serving, silent
 from services.conftest import contract, host_service
-from support.engines import wait_until
 from support.servers import free_port, is_listening
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.edge
 

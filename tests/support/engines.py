@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 
 from support.parallel import shared_folder
+from support.waiting import wait_until as wait_until
 
 HOME = Path(os.environ.get("OTA_ENGINES_HOME") or "/var/lib/ota-engines")
 TEST_LABEL = "dev.ota.test"
@@ -185,15 +186,6 @@ def run_command(
         said = f"--- out ---\n{done.stdout}\n--- err ---\n{done.stderr}"
         raise AssertionError(f"{' '.join(argv)} -> {done.returncode}\n{said}")
     return done
-
-
-def wait_until(holds: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
-    """Return as soon as the condition holds; fail with `what` was awaited."""
-    deadline = time.monotonic() + timeout
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{timeout:g} s passed, still waiting for {what}")
-        time.sleep(0.05)
 
 
 def are_required() -> bool:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from ota.system.process_table import observe_processes
 from ota.system.processes import Identity, is_alive, observe_identity, processes_with_marker
 from ota.system.spawn import OutputMode, SpawnRequest, StdinMode
+from support.waiting import wait_until
 
 DRIVER = Path(__file__).with_name("run_driver.py")
 
@@ -21,10 +21,7 @@ def new_run_id() -> str:
 
 def eventually(condition: Callable[[], object], *, limit_s: float = 15.0, what: str = "") -> None:
     """Wait until `condition` holds; fail after `limit_s`."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, f"did not happen within {limit_s:g} s: {what or condition}"
-        time.sleep(0.005)
+    wait_until(condition, what, timeout=limit_s)
 
 
 def shell(

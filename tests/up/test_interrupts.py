@@ -8,6 +8,7 @@ import pytest
 
 from services.conftest import host_service
 from support.servers import free_port, is_listening
+from support.waiting import wait_until
 from up.conftest import contract, steps_of, web
 
 pytestmark = pytest.mark.edge
@@ -51,9 +52,9 @@ class Path:
     def start(self, *more: str):
         live = self.repo.start("up", "--json", *more)
         if self.slow == "services":
-            until(lambda: (self.repo.path / "db.pid").exists(), "the start of the service")
+            wait_until(lambda: (self.repo.path / "db.pid").exists(), "the start of the service")
         else:
-            until(lambda: (self.repo.path / "began").exists(), f"the middle of {self.slow}")
+            wait_until(lambda: (self.repo.path / "began").exists(), f"the middle of {self.slow}")
         return live
 
     def go_on(self) -> None:
@@ -63,13 +64,6 @@ class Path:
     def service_is_there(self) -> bool:
         file = self.repo.path / "db.pid"
         return file.exists() and psutil.pid_exists(int(file.read_text()))
-
-
-def until(holds, what: str, timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
 
 
 def nothing_but_the_service(path: Path) -> bool:
@@ -114,7 +108,7 @@ def test_after_a_kill_in_the_middle_of_a_phase_the_next_up_gets_ready(upped, pha
     live = path.start()
     live.signal(signal.SIGKILL)
     assert live.finish().code == -signal.SIGKILL
-    until(lambda: nothing_but_the_service(path), "the guardian")
+    wait_until(lambda: nothing_but_the_service(path), "the guardian")
     if phase == "services":  # it listens much later than anybody wants to wait here
         psutil.Process(int(path.repo.read("db.pid"))).kill()
         path.repo.write({"ota.yaml": path.repo.read("ota.yaml").replace('"60"', '"0"')})
@@ -144,7 +138,7 @@ def test_what_failed_before_the_interrupt_stays_the_reason(upped):
     tasks = "  setup: {run: 'trap \"exit 3\" INT; touch began; while :; do sleep 0.05; done'}\n"
     repo = upped(contract(tasks=tasks, workflow="    setup: {task: setup}\n"))
     live = repo.start("up", "--json")
-    until(lambda: (repo.path / "began").exists(), "setup")
+    wait_until(lambda: (repo.path / "began").exists(), "setup")
     live.signal(signal.SIGINT)
     result = live.finish()
     assert result.code == 3
@@ -155,7 +149,7 @@ def test_a_second_interrupt_hurries(upped):
     tasks = "  setup: {run: 'trap \"\" INT TERM; touch began; while :; do sleep 0.05; done'}\n"
     repo = upped(contract(tasks=tasks, workflow="    setup: {task: setup}\n"))
     live = repo.start("up", "--json")
-    until(lambda: (repo.path / "began").exists(), "setup")
+    wait_until(lambda: (repo.path / "began").exists(), "setup")
     began = time.monotonic()
     live.signal(signal.SIGINT)
     live.signal(signal.SIGTERM)  # two of a kind may become one on their way

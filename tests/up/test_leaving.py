@@ -6,7 +6,6 @@ import re
 import shlex
 import signal
 import subprocess
-import time
 import urllib.request
 
 import psutil
@@ -14,6 +13,7 @@ import pytest
 
 from services.conftest import host_service
 from support.servers import free_port, is_listening
+from support.waiting import wait_until
 from up.conftest import contract, steps_of, web
 
 pytestmark = pytest.mark.edge
@@ -25,13 +25,6 @@ PRINTING = "echo pid=$$ secret=$TOKEN; exec python3 server.py"
 
 def record_of(repo, key: str = "dev") -> dict:
     return json.loads((repo.path / f".ota/state/workloads/{key}.json").read_text())
-
-
-def until(holds, what: str, timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
 
 
 def is_gone(pid: int) -> bool:
@@ -68,7 +61,7 @@ def test_a_detached_run_task_goes_on_and_what_ends_it_is_named(app, assert_schem
         assert answer.status == 200
     command = shlex.split(result.json["receipt"]["next_steps"][0].split("`")[1])
     stop(shlex.join(command))
-    until(lambda: is_gone(pid) and not is_listening(port), "the end of what was left running")
+    wait_until(lambda: is_gone(pid) and not is_listening(port), "the end of what was left running")
 
 
 def test_a_second_up_finds_it_running_and_starts_nothing(app):
@@ -108,7 +101,7 @@ def test_a_run_task_that_ended_meanwhile_is_started_anew(app):
     assert repo.run("up", "--detach").code == 0
     first = record_of(repo)["leader"]["pid"]
     os.killpg(first, signal.SIGKILL)
-    until(lambda: not is_listening(port), "its end")
+    wait_until(lambda: not is_listening(port), "its end")
     result = repo.run("up", "--detach", "--json")
     assert result.code == 0, result
     assert "already running" not in steps_of(result.json)["dev"]["detail"]
@@ -172,7 +165,7 @@ def test_a_record_of_a_reused_pid_is_not_mistaken_for_the_task(app):
     record = repo.path / ".ota/state/workloads/dev.json"
     data = record_of(repo)
     os.killpg(data["leader"]["pid"], signal.SIGKILL)
-    until(lambda: not is_listening(port), "its end")
+    wait_until(lambda: not is_listening(port), "its end")
     with subprocess.Popen(["sleep", "300"]) as stranger:
         data["leader"]["pid"] = stranger.pid
         record.write_text(json.dumps(data))
@@ -213,13 +206,23 @@ def test_attached_to_what_was_running_an_interrupt_ends_the_watching_alone(app):
 
 def test_attached_it_ends_when_the_run_task_does(upped):
     port = free_port()
-    body = "python3 server.py & sleep 1.5; kill $!"
+    body = "python3 server.py & while [ ! -e enough ]; do sleep 0.05; done; kill $!"
     ends = contract(tasks=SETUP + web(port, body=body), workflow=APP)
     repo = upped(ends)
-    assert repo.run("up", "--attach").code == 0
+
+    def attached():
+        live = repo.start("up", "--attach")
+        live.wait_for("staying with dev until Ctrl-C")
+        (repo.path / "enough").touch()
+        result = live.finish()
+        (repo.path / "enough").unlink()
+        return result
+
+    assert attached().code == 0
     repo.write({"ota.yaml": ends.replace("kill $!", "kill $!; exit 6")})
-    result = repo.run("up", "--attach", "--json")
-    assert (result.code, result.json["status"], result.json["phase"]) == (6, "RUN FAILED", "run")
+    result = attached()
+    assert result.code == 6
+    assert "Phase: run (RUN FAILED)" in result.out
 
 
 def test_the_attach_task_has_the_foreground_and_ends_the_run_task_with_it(upped):
@@ -305,7 +308,7 @@ def test_killed_at_the_hand_over_it_is_either_ended_or_on_the_record(app, point)
         detail = steps_of(repo.run("up", "--json").json)["dev"]["detail"]
         assert "already running" in detail
     else:
-        until(lambda: not is_listening(port), "the guardian")
+        wait_until(lambda: not is_listening(port), "the guardian")
         assert "already running" not in steps_of(repo.run("up", "--json").json)["dev"]["detail"]
         assert not is_listening(port)
 
@@ -335,7 +338,7 @@ def test_the_pieces_of_a_workflow_say_what_of_it_is_seen_running(upped, assert_s
     assert f"Ends with: `kill -- -{pid}`" in text
     assert f"service db: somebody listens on 127.0.0.1:{db}: pid {repo.read('db.pid')}" in text
     stop(f"kill -- -{pid}")
-    until(lambda: is_gone(pid), "its end")
+    wait_until(lambda: is_gone(pid), "its end")
     assert seen() == {"dev": "not_seen", "db": "listening"}
     assert (repo.path / ".ota/state/workloads/dev.json").exists(), "looking changes nothing"
 
