@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 SH = shutil.which("sh") or "/bin/sh"
@@ -81,7 +81,7 @@ class Checkout:
 
     def run(self, *args: str, command: str | None = None, cwd: Path | None = None, **changes: str):
         process = self.start(*args, command=command, cwd=cwd, **changes)
-        out, err = process.communicate(timeout=110)
+        out, err = process.communicate(timeout=280)
         return process.returncode, out, err
 
 
@@ -151,7 +151,7 @@ def test_the_warm_path_starts_no_program_but_python(ready):
 def test_simultaneous_first_uses_build_once_and_all_work(tmp_path):
     checkout = Checkout(tmp_path / "checkout")
     running = [checkout.start(str(number)) for number in range(4)]
-    ended = [process.communicate(timeout=110) for process in running]
+    ended = [process.communicate(timeout=280) for process in running]
     assert [process.returncode for process in running] == [7] * 4
     assert [out for out, _ in ended] == [f"['{number}'] stand-in\n" for number in range(4)]
     assert sum("making its environment" in err for _, err in ended) == 1

@@ -9,6 +9,8 @@ Does not own: the leak check and the record (conftest.py), which work alike with
 """
 
 import fcntl
+import functools
+import json
 import os
 import tempfile
 from collections.abc import Generator
@@ -19,6 +21,7 @@ import pytest
 
 WORKERS_PER_PROCESSOR = 2
 _FOLDER = "ota_shared_folder"
+_GROUPS = "groups.json"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -29,7 +32,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Let `-n` alone mean: groups stay together, and the order is the one of `Turns`."""
+    """Let `-n` alone mean: groups stay together (`Host`), and the order is the one of `Turns`."""
     if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
         config.option.dist = "loadgroup"
         config.option.loadscopereorder = False
@@ -50,6 +53,20 @@ class Host:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput[_FOLDER] = self._folder.name
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        if config.option.dist != "loadgroup":
+            return None
+        from xdist.scheduler import LoadScopeScheduling
+
+        groups = functools.cache(lambda: json.loads((Path(self._folder.name) / _GROUPS).read_text()))
+
+        class Grouped(LoadScopeScheduling):  # type: ignore[misc]
+            def _split_scope(self, nodeid: str) -> str:
+                return str(groups().get(nodeid, nodeid))
+
+        return Grouped(config, log)
 
     def pytest_unconfigure(self) -> None:
         self._folder.cleanup()
@@ -86,15 +103,18 @@ class Turns:
     """Sorts the tests of a worker, and lets each enter the room before it begins."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._room = Room(folder)
 
-    # Before xdist looks for the groups.
-    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            if group := _group(item):
-                item.add_marker(pytest.mark.xdist_group(group))
         items.sort(key=lambda item: (_is("alone", item), not _is("slow", item)))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the host which tests belong together; all workers collect, and tell, the same."""
+        groups = {item.nodeid: group for item in session.items if (group := _group(item))}
+        partial = self._folder / f"groups.{os.getpid()}"
+        partial.write_text(json.dumps(groups), encoding="utf-8")
+        partial.replace(self._folder / _GROUPS)
 
     # Outermost, so that waiting for a turn does not count against the time limit of the test.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -115,10 +135,12 @@ def _group(item: pytest.Item) -> str:
     """Tests of one group are run by one worker, in a row."""
     if _is("alone", item):
         return "alone"
+    if (mark := item.get_closest_marker("xdist_group")) is not None:
+        return str(mark.args[0])
     definitions = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
     shared = [each[-1].argname for each in definitions.values() if each[-1].scope == "module"]
     # What is made once for a module would be made once by each worker that gets a test of it.
-    return item.path.stem if shared else ""
+    return str(item.path) if shared else ""
 
 
 def _is(mark: str, item: pytest.Item) -> bool:
