@@ -278,6 +278,26 @@ def test_the_workflow_of_the_founding_document_comes_up_with_a_real_postgres(
     assert failed.json["service"] == "postgres"
 
 
+@pytest.mark.proves("S002-60")
+def test_a_task_that_requires_a_real_postgres_can_connect_at_once(project, compose_project, postgres):
+    database = free_port()
+    repo = project()
+    app = compose_project("docker compose", postgres_in_compose(postgres, database), folder=repo.path)
+    text = SEED.format(project=app.name, database=database, dev=web(free_port()))
+    body = f"psql -h 127.0.0.1 -p {database} -U notes postgres -qAt -c 'select 6 * 7'"
+    text = text.replace(
+        "workflows:\n", f"  ask:\n    requires_services: [postgres]\n    run: {body}\nworkflows:\n"
+    )
+    repo.write({"ota.yaml": text, "server.py": SERVER})
+    first = repo.run("run", "ask", "--json", timeout=110)
+    assert (first.code, first.json["stdout"]) == (0, "42\n"), first
+    assert [each["label"] for each in first.json["receipt"]["steps"]] == ["service postgres", "ask"]
+    assert app.state("postgres") == "running"
+    again = repo.run("run", "ask", "--json", timeout=110)
+    assert (again.code, again.json["stdout"]) == (0, "42\n"), again
+    assert "already running, not started" in steps_of(again.json)["service postgres"]["detail"]
+
+
 def test_an_engine_that_is_down_is_named_and_nothing_else_starts(project, compose_project, docker):
     database = free_port()
     repo = project()
