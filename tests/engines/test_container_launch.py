@@ -9,8 +9,9 @@ import pytest
 
 from ota.backends.container.ownership import ensure_token
 from support.container_project import ContainerProject
-from support.engines import BUSYBOX, Engine, wait_until
+from support.engines import BUSYBOX, Engine
 from support.servers import free_port
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 

@@ -10,7 +10,7 @@ from ota.backends.container.facts import inspect_containers
 from ota.errors import Finding, HostError
 from support.container_bench import Bench, listener
 from support.engine_faults import Act, SocketProxy, put_before
-from support.engines import wait_until
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 

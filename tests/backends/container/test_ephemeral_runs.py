@@ -14,7 +14,8 @@ from ota.backends.container.ephemeral import EphemeralRun, observe_end, release_
 from ota.backends.container.signalling import signal_all
 from ota.errors import HostError
 from support.container_bench import Bench, MakeBench, listener
-from support.engines import Engine, wait_until
+from support.engines import Engine
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 

@@ -11,7 +11,8 @@ import pytest
 from ota.backends.container.persistent import PersistentRun, end_body, signal_body
 from ota.errors import HostError
 from support.container_bench import Attached, Bench, changed, environment, listener
-from support.engines import BUSYBOX, KV, wait_until
+from support.engines import BUSYBOX, KV
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 

@@ -14,7 +14,8 @@ from ota.backends.container.identity import ephemeral_labels
 from ota.errors import HostError
 from ota.system.processes import observe_identity
 from support.container_bench import Bench, listener
-from support.engines import BUSYBOX, wait_until
+from support.engines import BUSYBOX
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 
