@@ -72,7 +72,9 @@ def http_script(
         f"{_has('python3')} exec python3 -c {quote(_PYTHON_HTTP)} {python_words}; fi\n"
         # busybox tells a status only in words, and takes any 2xx for success
         f"{_has('wget')}\n"
-        f"  b=$(wget -q -O - -T {seconds}{wget_fields} {url} 2>&1); e=$?\n"
+        # the wget of some images dies of its own time limit, so another program keeps it where there is one
+        f"  w='wget -T {seconds}'; command -v timeout >/dev/null 2>&1 && w='timeout {seconds} wget'\n"
+        f"  b=$($w -q -O -{wget_fields} {url} 2>&1); e=$?\n"
         '  case $b in *"HTTP/1."*" "[1-5][0-9][0-9]*) s=${b#*HTTP/1.? }; '
         f'echo "{_STATUS}${{s%% *}}"; exit 0 ;; esac\n'
         '  [ $e -eq 0 ] || { echo "$b" >&2; exit $e; }\n'

@@ -90,7 +90,9 @@ def _entered(
     stdout = stderr = ""
     try:
         answer = ask(engine, *prepared.argv[1:], limit_s=limit_s, environ=prepared.cli_environ)
-        code, stdout = answer.exit_code, answer.stdout
+        code = answer.exit_code
+        # each stream has a mark of its own
+        stdout = mark.filter("stdout", answer.stdout.encode()).decode("utf-8", "replace")
         stderr = (mark.filter("stderr", answer.stderr.encode()) + mark.finish()).decode("utf-8", "replace")
     except HostError:
         if scene.clock.monotonic_s() - began_s < limit_s:
