@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -307,7 +308,12 @@ checks:
 
 def sleepers():
     """What a check of this test started and still lives, as `ps` would name it."""
-    return [each.pid for each in marked_processes(os.environ[MARK]) if each.name() == "sleep"]
+    found = []
+    for each in marked_processes(os.environ[MARK]):
+        with suppress(psutil.NoSuchProcess):
+            if each.name() == "sleep":
+                found.append(each.pid)
+    return found
 
 
 @pytest.mark.proves("S003-59")

@@ -8,6 +8,8 @@ import socket
 import pytest
 
 from readiness.liar_services import answer, answering, serving
+from readiness.test_certificates import speaking
+from support.certificates import Authority
 from support.servers import SERVER, free_port
 
 pytestmark = pytest.mark.edge
@@ -305,3 +307,35 @@ def test_an_app_needs_no_entry_under_services(project):
         live.wait_for("External: http://127.0.0.1:")
         live.signal(signal.SIGINT)
         live.finish()
+
+
+# --- https -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["check", "doctor"])
+def test_a_certificate_that_does_not_hold_is_told_with_its_remedy(project, tmp_path, assert_schema, command):
+    authority = Authority.make(tmp_path)
+    expired = authority.signed("old", "DNS:localhost", until="20210101000000Z")
+    good = authority.signed("good", "DNS:localhost")
+    env = {"SSL_CERT_FILE": str(authority.trusted)}
+
+    def contract(port: int) -> str:
+        probe = f"{{kind: http, url: 'https://localhost:{port}/live', timeout: 10s}}"
+        check = "{name: c, kind: health, severity: error, probe: out}"
+        return (
+            HEAD + f"readiness: {{probes: {{out: {probe}}}}}\nchecks: [{check}]\ntasks: {{t: {{run: x}}}}\n"
+        )
+
+    with serving(speaking(expired)) as server:
+        repo = project({"ota.yaml": contract(server.port)})
+        done = repo.run(command, "--json", env=env)
+        text = repo.run(command, env=env).out
+    assert done.code == 1
+    assert_schema(done.json, command)
+    (finding,) = [each for each in done.json["findings"] if each["code"] == "OTA_CHECK_FAILED"]
+    assert "the certificate of localhost has expired" in finding["why"]
+    assert "renew its certificate" in finding["next"]
+    assert "the certificate of localhost has expired" in text
+    with serving(speaking(good)) as server:
+        repo.write({"ota.yaml": contract(server.port)})
+        assert repo.run(command, env=env).code == 0

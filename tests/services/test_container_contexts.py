@@ -2,6 +2,7 @@
 
 import pytest
 
+from contract.reading import FIXTURES
 from services.conftest import contract
 from services.test_compose_services import application
 from support.engines import BUSYBOX
@@ -63,3 +64,26 @@ def test_a_command_runs_in_the_context_it_names(asked):
     run = "run: 'test -f /workspace/ota.yaml'"
     assert asked(f"from: app, {run}", endpoints) == []
     assert asked(f"from: host, {run}", endpoints) == FAILED
+
+
+@pytest.mark.proves("S002-52")
+def test_the_native_plane_of_a_task_with_two_has_its_own_environment(project, compose_project):
+    """The example of the documents, with stand-ins for image, body and database."""
+    document = {"services": {"postgres": application(free_port())["services"]["other"]}}
+    repo = project()
+    app = compose_project("docker compose", document, folder=repo.path)
+    text = (FIXTURES / "founding" / "two-honest-planes.yaml").read_text()
+    for written, stand_in in (
+        ("name: local", f"name: {app.name}"),
+        ("docker-compose.yml", "compose.yaml"),
+        ("image: node:24-bookworm", f"image: {BUSYBOX}\n        engines: [docker]"),
+        ("run: pg_isready -h postgres -p 5432", "run: test -f /workspace/ota.yaml"),
+        ("run: mvn spring-boot:run", 'run: echo "$DB_URL ${SERVER_PORT-unset}"'),
+    ):
+        assert written in text
+        text = text.replace(written, stand_in)
+    repo.write({"ota.yaml": text})
+    done = repo.run("run", "start", "--native", "--stream", timeout=100)
+    assert done.out == "jdbc:postgresql://127.0.0.1:5432/app unset\n", done
+    assert app.state("postgres") == "running"
+    repo.run("clean", timeout=100)
