@@ -480,7 +480,7 @@ def test_a_run_task_without_readiness_leaves_the_waiting_to_the_path(upped):
     text = contract(checks=checks, tasks=SETUP + web(port, ready=""), workflow=workflow)
     repo = upped(text, **{"ask.py": code})
     assert repo.run("up", "--json", env={"READY_AFTER_S": "1.5"}).json["status"] == "READY"
-    slow = repo.run("up", "--ready-timeout", "700ms", "--json", env={"READY_AFTER_S": "60"})
+    slow = repo.run("up", "--ready-timeout", "6s", "--json", env={"READY_AFTER_S": "90"})
     assert (slow.code, slow.json["status"], slow.json["phase"]) == (1, "NOT READY", "post-up diagnosis")
     assert codes_of(slow.json) == ["OTA_CHECK_FAILED"]
 

@@ -433,7 +433,7 @@ def test_started_reached_ready_confirmed_and_workflow_ready_are_facts_of_their_o
     port = free_port()
     checks = "  - {name: fit, kind: health, severity: error, run: test -e fit.txt, timeout: 5s}\n"
     workflow = APP + "    readiness: {checks: [fit]}\n"
-    never = "{kind: http, listener: http, path: /nowhere, interval: 50ms, retries: 20}"
+    never = "{kind: http, listener: http, path: /nowhere, interval: 50ms, retries: 120}"
     repo = upped(contract(checks=checks, tasks=SETUP + web(port, ready=never), workflow=workflow))
     listening = repo.run("up", "--json").json
     rungs = {each["rung"]: each["standing"] for each in steps_of(listening)["dev"]["readiness"]["ladder"]}
