@@ -2,7 +2,10 @@
 
 import json
 import os
+import pty
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -131,6 +134,34 @@ def service(
 
 
 READY = {"kind": "http", "listener": "http", "path": "/", "interval": "100ms"}
+
+
+def on_a_terminal(repo: Contained, *args: str) -> str:
+    """Run ota on a pseudo-terminal to its end; everything it showed."""
+    controller, terminal = pty.openpty()
+    env = {**repo.project.environment(), "TERM": "xterm", "COLUMNS": "200"}
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "ota", *args],
+        cwd=repo.path,
+        env=env,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    shown = bytearray()
+    while True:
+        try:
+            data = os.read(controller, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+    os.close(controller)
+    child.wait(60)
+    return shown.decode("utf-8", "replace")
 
 
 @pytest.fixture

@@ -1,18 +1,14 @@
 """What is planned, what is confirmed, and what is only printed: endpoints of services in containers."""
 
 import json
-import os
-import pty
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import urllib.request
 
 import pytest
 
-from container.conftest import HTTPD, READY, listener, service
+from container.conftest import HTTPD, READY, listener, on_a_terminal, service
 from support.servers import free_port
 
 pytestmark = pytest.mark.engine
@@ -144,33 +140,6 @@ def test_a_lost_publication_is_told_on_a_terminal_too_and_in_the_summary(contain
     assert "Host publication failed" in shown
     assert "tasks.web.runtime.listeners.http.project.host.port" in shown.replace("\r\n", "\n")
     assert f"ingress: could not publish host port {port}" in " ".join(shown.split())
-
-
-def on_a_terminal(repo, *args: str) -> str:
-    controller, terminal = pty.openpty()
-    env = {**repo.project.environment(), "TERM": "xterm", "COLUMNS": "200"}
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "ota", *args],
-        cwd=repo.path,
-        env=env,
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-    )
-    os.close(terminal)
-    shown = bytearray()
-    while True:
-        try:
-            data = os.read(controller, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        shown += data
-    os.close(controller)
-    child.wait(60)
-    return shown.decode("utf-8", "replace")
 
 
 @pytest.mark.proves("S001-53")

@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from container.conftest import on_a_terminal
+
 pytestmark = pytest.mark.engine
 
 BOTH = pytest.mark.parametrize("lifecycle", ["ephemeral", "persistent"])
@@ -236,3 +238,28 @@ def test_a_checkout_in_a_folder_of_any_name(contained, lifecycle, name):
     repo.project.write({"seen": "here\n"})
     assert repo.run("run", "hi", "--json").json["stdout"] == "here\n"
     assert repo.project.read("made") == "made\n"
+
+
+@BOTH
+def test_a_command_that_requires_a_terminal_has_one_inside_or_does_not_start(contained, lifecycle):
+    words = {
+        "exe": "sh",
+        "args": ["-c", "test -t 0 && test -t 1 && echo terminal"],
+        "interaction": "required",
+    }
+    repo = contained({"shell": {"command": words}}, lifecycle=lifecycle)
+    result = repo.run("run", "shell")
+    assert result.code == 1
+    assert "A terminal is required" in result.err
+    assert repo.containers() == []
+    shown = on_a_terminal(repo, "run", "shell")
+    assert "terminal\r\n" in shown
+    assert "success" in shown
+
+
+def test_a_container_the_engine_would_not_start_is_not_said_to_be_left(contained):
+    repo = contained({"hi": {"run": "true"}})
+    repo.shim('case "$1" in start) echo "cannot start: no reason" >&2; exit 125 ;; esac')
+    document = repo.run("run", "hi", "--json", env=repo.shimmed).json
+    assert document["receipt"]["footprint"] == {"checked": True, "left_behind": []}
+    assert repo.containers() == []

@@ -144,13 +144,14 @@ def _interaction(
     wish = body.interaction if isinstance(body, ArgvBody) and not body.is_launch else None
     stdin: StdinMode = "devnull" if wish == "forbidden" else options.stdin
     if wish == "required" and not options.has_terminal:
-        return "capture", stdin, _no_terminal(step)
+        return "capture", stdin, no_terminal(step)
     if wish in ("auto", "required") and options.has_terminal and not options.keep_logs:
         return "inherit", stdin, None
     return ("terminal" if options.terminal_streams and wish != "forbidden" else "capture"), stdin, None
 
 
-def _no_terminal(step: StepPlan) -> Failure:
+def no_terminal(step: StepPlan) -> Failure:
+    """A command that needs a terminal, and there is none."""
     return Failure(
         origin="admission",
         title="A terminal is required",

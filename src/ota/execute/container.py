@@ -61,6 +61,7 @@ _KILLED = 137
 _REMOVAL_LIMIT_S = 0.6
 _REMOVAL_POLL_S = 0.1
 _CONTEXT_LIMIT_S = 5.0
+_LEFT_BEHIND = "OTA_CONTAINER_LEFT_BEHIND"
 
 
 EnteredBody = ShellBody | ArgvBody | ContainerLaunchBody
@@ -74,7 +75,16 @@ def run_in_container(context: RunContext, step: StepPlan, body: EnteredBody, epo
         from ota.execute.body import environment_failure
 
         return BodyEnd(exit_code=1, failure=environment_failure(step, environment), was_started=False)
+    if _wish(body) == "required" and not context.options.has_terminal:
+        from ota.execute.body import no_terminal
+
+        return BodyEnd(exit_code=1, failure=no_terminal(step), was_started=False)
     return _ContainerBody(context, step, body, environment, epoch).run()
+
+
+def _wish(body: EnteredBody) -> str:
+    """Who is to have the terminal; without a word the body has pipes, as engines give them."""
+    return body.interaction if isinstance(body, ArgvBody) and not body.is_launch else "auto"
 
 
 class _Lifecycle(Protocol):
@@ -190,6 +200,7 @@ class _ContainerBody:
             work = container_work(context, self._step, "")
             return Launched(context, work, body, self._environment_for, scene)
         work = container_work(context, self._step, shell_text(body))
+        work = replace(work, is_interactive=_wish(body) == "required")
         engine = context.engine(work.container.engines)
         # what tidies up is not hurried by the very interrupt that made it necessary
         patient = replace(engine, should_stop=never)
@@ -218,10 +229,26 @@ class _ContainerBody:
             self._leave(lifecycle, prepared, may_have_left=True)
             raise
         if is_refused:
-            lifecycle.not_started(prepared, attendant.said)
+            self._refused(lifecycle, prepared, attendant.said)
             return None
         self._leave(lifecycle, prepared, may_have_left=may_have_left)
         return end
+
+    def _refused(self, lifecycle: _Lifecycle, prepared: Prepared, said: str) -> None:
+        """The engine did not start it: what was made is taken away, and another attempt may be worth it.
+
+        Raises:
+            HostError: it is not.
+        """
+        is_gone = prepared.lifecycle == "ephemeral"
+        try:
+            lifecycle.not_started(prepared, said)
+        except HostError as error:
+            is_gone = is_gone and all(each.code != _LEFT_BEHIND for each in error.findings)
+            raise
+        finally:
+            left = ContainerLeft(step=self._step.id, container=prepared.name, is_gone=is_gone)
+            self._context.stream.emit(left)
 
     def _leave(self, lifecycle: _Lifecycle, prepared: Prepared, *, may_have_left: bool) -> None:
         troubles = list(lifecycle.leave(prepared, may_have_left=may_have_left))
@@ -240,8 +267,8 @@ class _ContainerBody:
             # what an engine starts for itself (conmon, name servers) serves others and must not carry
             # the run's marker; the client itself is in the journal
             run_id=None,
-            output="capture",
-            stdin=context.options.stdin,
+            output="inherit" if _wish(self._body) == "required" else "capture",
+            stdin="devnull" if _wish(self._body) == "forbidden" else context.options.stdin,
         )
         self._output.gate = attendant
         prepared.release_ports()
