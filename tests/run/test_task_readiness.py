@@ -108,12 +108,12 @@ def test_only_the_named_listener_decides(project):
     head = "version: 1\nproject: {name: x}\ntasks:\n  web:\n"
     body = f"    run: exec python3 server.py {good}\n    runtime:\n      kind: service\n"
 
-    def contract(asked: str) -> str:
-        ready = f"      readiness: {{kind: tcp, listener: {asked}, interval: 50ms, retries: 20}}\n"
+    def contract(asked: str, patience: int = 400) -> str:
+        ready = f"      readiness: {{kind: tcp, listener: {asked}, interval: 50ms, retries: {patience}}}\n"
         return head + body + ready + listeners
 
     confirmed(project({"ota.yaml": contract("good"), "server.py": RECORDER}))
-    refused = project({"ota.yaml": contract("bad"), "server.py": RECORDER}).run("run", "web")
+    refused = project({"ota.yaml": contract("bad", 20), "server.py": RECORDER}).run("run", "web")
     assert refused.code == 1
     assert f"bad (tcp 127.0.0.1:{bad}): refused" in refused.err
     with pytest.raises(ContractError) as caught:
@@ -243,7 +243,7 @@ def test_a_process_that_lives_and_says_that_it_is_ready_is_not_when_it_never_lis
 @pytest.mark.proves("S003-03")
 def test_an_open_port_whose_route_says_no_is_not_ready(project):
     repo = recorded(
-        project, free_port(), "{kind: http, listener: http, path: /health, interval: 100ms, retries: 40}"
+        project, free_port(), "{kind: http, listener: http, path: /health, interval: 100ms, retries: 80}"
     )
     done = repo.run("run", "web", env={"ANSWERS": '[[503, "busy"]]'})
     assert done.code == 1
@@ -254,7 +254,7 @@ def test_an_open_port_whose_route_says_no_is_not_ready(project):
 @pytest.mark.proves("S003-84")
 def test_each_owner_of_readiness_works_alone(project):
     port = free_port()
-    confirmed(recorded(project, port, "{kind: tcp, listener: http, interval: 50ms, retries: 100}"))
+    confirmed(recorded(project, port, "{kind: tcp, listener: http, interval: 50ms, retries: 400}"))
     head = "version: 1\nproject: {name: x}\n"
     alone = project({"ota.yaml": head + "checks: [{name: c, kind: health, severity: error, run: exit 0}]\n"})
     assert alone.run("check").code == 0
