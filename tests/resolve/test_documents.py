@@ -263,6 +263,8 @@ services:
         "name": "local",
         "file": "c.yaml",
         "service": "postgres",
+        "start": "docker compose -f c.yaml -p local up -d postgres",
+        "stop": "docker compose -f c.yaml -p local stop postgres",
     }
     assert postgres["endpoints"] == {"host": {"address": "127.0.0.1", "port": 5432}}
     assert postgres["readiness"] == {"from": "host", "kind": "tcp", "timeout": "3s"}
