@@ -79,6 +79,74 @@ def test_history_lists_newest_first_and_names_damaged_files(repo, assert_schema)
     assert "repo-receipt-20200101-000000-000Z.json: not JSON" in text
 
 
+PATH = """version: 1
+project: {name: shop}
+tasks:
+  setup: {run: "true"}
+  build: {run: "true"}
+  lint: {run: "true"}
+workflows:
+  default: app
+  app: {description: the shop, setup: {task: setup}, run: {task: build}}
+  docs: {setup: {task: lint}}
+"""
+CARRIERS = {
+    "tasks": ("tasks", None),
+    "doctor": ("doctor", "build"),
+    "check": ("check", "build"),
+    "execution plan": ("execution-plan", "build"),
+    "up": ("up", "build"),
+    "up --dry-run": ("up", "build"),
+}
+
+
+@pytest.mark.proves("S003-27")
+def test_every_document_carries_the_workflow_in_effect(project, assert_schema):
+    repo = project({"ota.yaml": PATH})
+    told = {}
+    for command, (schema, task) in CARRIERS.items():
+        for workflow, effective in ((None, task), ("docs", "lint" if task is not None else None)):
+            selected = ["--workflow", workflow] if workflow is not None else []
+            done = repo.run(*command.split(), "--json", *selected)
+            document = done.json
+            assert_schema(document, schema)
+            assert document["workflow"]["name"] == (workflow or "app"), command
+            at = document["execution"] if command == "up --dry-run" else document
+            assert at.get("task") == effective, command
+            told[command, workflow] = document
+    for workflow, task in ((None, "build"), ("docs", "lint")):
+        document, receipt = told["up", workflow], told["up", workflow]["receipt"]
+        assert (receipt["workflow"], receipt["task"]) == (document["workflow"], task)
+    assert repo.run("run", "lint", "--workflow", "docs", "--archive").code == 0
+    archived = repo.run("receipt", "--json").json
+    assert_schema(archived, "receipt")
+    assert archived["workflow"] == archived["receipt"]["workflow"]
+    assert archived["workflow"] == told["execution plan", "docs"]["workflow"]
+    assert (archived["task"], archived["receipt"]["task"]) == ("lint", "lint")
+    assert (
+        archived["archive_context"] | {"lane_kind": "workflow", "lane_name": "docs"}
+        == (archived["archive_context"])
+    )
+
+
+def test_the_text_names_the_workflow_and_the_task(project):
+    repo = project({"ota.yaml": PATH})
+    shown = "Execution\n  Workflow: app - the shop\n  Task: build\n"
+    assert shown in repo.run("up", "--receipt").out
+    assert shown in repo.run("run", "build", "--archive", "--receipt").err
+    assert shown in repo.run("receipt").out
+
+
+def test_a_task_outside_every_workflow_has_none(project):
+    repo = project({"ota.yaml": PATH})
+    receipt = repo.run("run", "lint", "--json", "--archive").json["receipt"]
+    assert "workflow" not in receipt
+    assert receipt["task"] == "lint"
+    archived = repo.run("receipt", "--json").json
+    assert "workflow" not in archived
+    assert "lane_kind" not in archived["archive_context"]
+
+
 @pytest.mark.parametrize("text", ["{", "version: 2\n", None])
 def test_evidence_needs_no_valid_contract(repo, text):
     repo.run("run", "good", "--archive")

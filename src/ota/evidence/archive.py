@@ -45,8 +45,9 @@ def archive_receipt(root: Path, receipt: Document, clock: Clock = SYSTEM_CLOCK) 
         "summary": receipt["summary"],
         "receipt": receipt,
         "findings": [],
-        "archive_context": {"schema_version": 1, "kind": "execution"},
+        "archive_context": {"schema_version": 1, "kind": "execution"} | _lane(receipt),
     }
+    document |= {key: receipt[key] for key in ("workflow", "task") if key in receipt}
     milliseconds = int(clock.wall_s() * 1000)
     while True:
         path = folder / _name_of(milliseconds)
@@ -59,6 +60,12 @@ def archive_receipt(root: Path, receipt: Document, clock: Clock = SYSTEM_CLOCK) 
         milliseconds += 1  # the name is taken: the next free millisecond
     _retire(folder)
     return archive_path
+
+
+def _lane(receipt: Document) -> Document:
+    """The workflow an archive belongs to, when one was in effect."""
+    workflow = receipt.get("workflow")
+    return {"lane_kind": "workflow", "lane_name": workflow["name"]} if isinstance(workflow, dict) else {}
 
 
 def history(root: Path) -> tuple[Archived, ...]:

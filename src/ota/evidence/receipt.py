@@ -9,9 +9,11 @@ from ota.contract.load import Loaded
 from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
 from ota.evidence.next_steps import next_actions
 from ota.execute.events import Diagnosed, EnvValue, LadderRung
+from ota.resolve.documents.workflows import workflow_document
 from ota.resolve.endpoints import Endpoint
 from ota.resolve.plan import Plan, StepPlan, TargetPlan
 from ota.resolve.up_plan import Phase
+from ota.system.host import HostFacts
 
 Document = dict[str, object]
 
@@ -38,22 +40,28 @@ def receipt_of(
     plan: Plan,
     loaded: Loaded,
     identity: Document,
+    host: HostFacts,
     *,
+    task: str | None = None,
     phases: Phases = {},  # noqa: B006 - never changed
     following: Sequence[str] = (),
 ) -> Document:
     """The receipt document, keys in the specified order, absent where nothing is known.
 
+    `task`: what the path is about, where nothing of it is the requested step of a run.
     `following`: what to do next, where the caller knows better than a run does.
     """
     ended = facts.ended
+    is_requested = plan.requested in plan.steps
     document: Document = {
         "ok": ended.status in ("success", "skipped"),
         "path": ".",
         "scope": "repo",
         "contract": loaded.shown,
         "contract_identity": identity,
-        **(_requested(facts, plan) if plan.requested in plan.steps else {}),
+        "workflow": _workflow(plan, loaded, host),
+        "task": task or (plan.requested_step.task.name if is_requested else None),
+        **(_requested(facts, plan) if is_requested else {}),
         "logs": _logs(facts),
         "workloads": {
             step.started.task: runtime_document(step)
@@ -79,6 +87,14 @@ def receipt_of(
     if document["failure_origin"] is None and ended.status == "failed":
         document["failure_origin"] = "task"
     return without_absent(document, keep=("steps", "summary", "contract_identity", "path"))
+
+
+def _workflow(plan: Plan, loaded: Loaded, host: HostFacts) -> Document | None:
+    """The workflow in effect, without the URLs it declares: a receipt names only those of this execution."""
+    if plan.workflow is None:
+        return None
+    declared = workflow_document(loaded, plan.workflow, host)
+    return {key: value for key, value in declared.items() if key != "exposes"}
 
 
 def _requested(facts: RunFacts, plan: Plan) -> Document:

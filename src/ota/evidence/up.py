@@ -96,18 +96,20 @@ def up_document(
         "cause": failure.detail if failure is not None else None,
         "stdout": stdout if not is_ready else "",
         "stderr": stderr if not is_ready else "",
-        "receipt": up_receipt(facts, up, loaded),
+        "receipt": up_receipt(facts, up, loaded, host),
     }
     return without_absent(document, keep=("ok", "findings", "receipt"))
 
 
-def up_receipt(facts: RunFacts, up: UpPlan, loaded: Loaded) -> Document:
+def up_receipt(facts: RunFacts, up: UpPlan, loaded: Loaded, host: HostFacts) -> Document:
     """The receipt of the execution."""
     return receipt_of(
         facts,
         up.plan,
         loaded,
         contract_identity(loaded.contract),
+        host,
+        task=up.task,
         phases=up.phase_of,
         following=up_next(facts, up),
     )

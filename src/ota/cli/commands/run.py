@@ -182,7 +182,7 @@ def _receipt(facts: RunFacts, plan: Plan, loaded: Loaded, ran: Ran) -> dict[str,
     from ota.evidence.receipt import receipt_of
     from ota.resolve.documents.identity import contract_identity
 
-    document = receipt_of(facts, plan, loaded, contract_identity(loaded.contract))
+    document = receipt_of(facts, plan, loaded, contract_identity(loaded.contract), observe_host())
     masked: dict[str, object] = ran.masker.mask_json(document) if ran.masker else document
     return masked
 

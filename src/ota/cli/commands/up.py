@@ -169,7 +169,9 @@ def _print_text(
     from ota.system.sinks import OutputSink, TextSink
 
     style = session.style_of(session.out)
-    receipt = ran.masker.mask_json(up_receipt(facts, up, loaded)) if arguments.has("--receipt") else {}
+    receipt = {}
+    if arguments.has("--receipt"):
+        receipt = ran.masker.mask_json(up_receipt(facts, up, loaded, observe_host()))
     text = up_text(facts, ran, up, loaded, style, receipt=receipt, was_live=arguments.has("--stream"))
     _tell_plane(session, facts, up)
     sink = OutputSink(STDOUT, is_hurried=ran.ended.status == "interrupted")

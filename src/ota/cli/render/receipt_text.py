@@ -10,6 +10,7 @@ from typing import Any
 
 from ota.cli.render.listing import Document, Report, pairs
 from ota.cli.render.style import Style
+from ota.cli.render.task_text import workflow_line
 from ota.evidence.archive import Archived
 from ota.system.addresses import address_text
 
@@ -67,6 +68,9 @@ def _facts(report: Report, receipt: Document, summary: Document) -> None:
     report.row("Project", f"{_word(project.get('name'))}{kind}")
     report.row("Counts", pairs(_map(identity, "counts")))
     report.section("Execution")
+    workflow = _map(receipt, "workflow")
+    report.row("Workflow", workflow_line(workflow) if "name" in workflow else None)
+    report.row("Task", _word(receipt.get("task")))
     report.rows({key: _word(receipt.get(key)) for key in _FACTS}, _FACTS)
     report.row("Started", _word(receipt.get("started_at")))
     report.row("Duration", f"{receipt['duration_ms']} ms" if "duration_ms" in receipt else None)
