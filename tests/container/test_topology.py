@@ -110,6 +110,49 @@ def test_a_context_that_cannot_execute_is_not_a_service_that_is_down(with_kv):
     assert "move readiness.from" in result.err
 
 
+@pytest.mark.proves("S001-173")
+def test_a_legacy_service_is_the_hosts_beside_a_container_task_until_it_has_an_endpoint_there(
+    contained, assert_schema
+):
+    legacy = {
+        "required": True,
+        "start": "pwd >started-in",
+        "healthcheck": "pwd >asked-in; test -s started-in",
+        "timeout": 5000,
+    }
+    task = {"run": "pwd >ran-in", "requires_services": ["db"]}
+    workflow = {"workflows": {"default": "app", "app": {"setup": {"task": "work"}}}}
+    repo = contained({"work": task}, root={"services": {"db": legacy}, **workflow})
+    result = repo.run("run", "work", "--json", timeout=120)
+    assert_schema(result.json, "run")
+    assert result.code == 0, result
+    read = repo.project.read
+    assert [read(f"{each}-in") for each in ("started", "asked", "ran")] == [
+        f"{repo.path}\n",
+        f"{repo.path}\n",
+        "/workspace\n",
+    ]
+
+    def warned(*command):
+        document = repo.run(*command, "--json", timeout=120).json
+        assert_schema(document, command[0])
+        found = [each for each in document["findings"] if each["code"] == "OTA_SERVICE_TOPOLOGY_HOST_BOUND"]
+        return [(each["severity"], each["next"]) for each in found]
+
+    [(severity, advice)] = warned("doctor")
+    assert severity == "warn"
+    assert "`services.db.endpoints` for context `app`" in advice
+    assert warned("up") == warned("doctor", "--mode", "container") == [(severity, advice)]
+    known = {**legacy, "endpoints": {"app": {"address": "db", "port": 5432}}}
+    repo.write({"work": task}, root={"services": {"db": known}, **workflow})
+    assert warned("doctor") == []
+    repo.write({"work": {**task, "context": "host"}}, root={"services": {"db": legacy}, **workflow})
+    text = json.loads(repo.project.read("ota.yaml"))
+    text["execution"]["contexts"]["host"] = {"backend": "native"}
+    repo.project.write({"ota.yaml": json.dumps(text)})
+    assert warned("doctor") == []
+
+
 MIXED = {
     "native": {"run": "echo native; echo n >>trace", "context": "host"},
     "inside": {"run": "echo inside; echo c >>trace"},

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from ota.contract.model.scalars import Plane
 from ota.contract.planes import runtime_on
 from ota.diagnose.scene import Scene
+from ota.diagnose.services import services_in_scope
 from ota.errors import Evidence, Finding, HostError
 from ota.resolve.boundary import plan_context
 from ota.resolve.listening import plan_runtime
@@ -159,6 +160,42 @@ def _is_of_this_repository(scene: Scene, labels: dict[str, str]) -> bool:
         return is_owned(labels, read_token(scene.loaded.root) or "")
     except HostError:
         return False
+
+
+# --- services that know the host alone ------------------------------------------------------------------
+
+
+def host_bound_findings(scene: Scene, mode: Plane) -> Iterator[Finding]:
+    """Services known by a legacy healthcheck alone, beside tasks in contexts without an endpoint for them."""
+    contexts = dict.fromkeys(task.context.name for task in container_tasks(scene, mode))
+    if not contexts:
+        return
+    for name in services_in_scope(scene):
+        service = scene.contract.services[name]
+        if service.healthcheck is None or service.readiness is not None:
+            continue
+        known = {each.context or own for own, each in service.endpoints.items()}
+        unknown = [context for context in contexts if context not in known]
+        if not unknown:
+            continue
+        where = f"context `{unknown[0]}`" if unknown[0] else "a container"
+        yield Finding(
+            code="OTA_SERVICE_TOPOLOGY_HOST_BOUND",
+            severity="warn",
+            summary=f"Service is known to the host alone: {name}",
+            why=f"tasks run in {where}, and its legacy healthcheck runs on the host: that it passes there "
+            "says nothing about what the container reaches",
+            next=f"declare `services.{name}.endpoints` for {where} and `services.{name}.readiness` "
+            "from there, in place of `healthcheck`",
+            place=scene.loaded.place(("services", name, "healthcheck")),
+            category="service",
+            owner="repo_contract",
+            evidence=Evidence(
+                observed="legacy healthcheck on the host",
+                expected=f"an endpoint for {where}",
+                source="service",
+            ),
+        )
 
 
 # --- attachments -------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ def _before_services(scene: Scene, lifecycle: Lifecycle | None) -> list[Job]:
         _all(lambda: execution.path_refusals(scene)),
         partial(execution.backend_findings, scene, "native"),
         _all(lambda: containers.attachment_findings(scene, "native")),
+        _all(lambda: containers.host_bound_findings(scene, "native")),
         _all(lambda: containers.publication_findings(scene, "native")),
         partial(environment.source_findings, scene),
         partial(environment.variable_findings, scene),
@@ -128,6 +129,7 @@ def _other_plane(scene: Scene, mode: Plane, observe: Observe | None) -> list[Job
 
         in_containers = [
             _all(lambda: containers.attachment_findings(scene, mode)),
+            _all(lambda: containers.host_bound_findings(scene, mode)),
             _all(lambda: containers.publication_findings(scene, mode)),
         ]
         asked_inside = inside_jobs(scene)
