@@ -173,6 +173,64 @@ def test_a_token_that_cannot_be_read_is_a_failure_document(repo, docker):
     assert "OTA_OWNERSHIP_UNREADABLE" in done.json["error"]
 
 
+# --- which engines are asked -----------------------------------------------------------------------------
+
+ON_HOST = """version: 1
+project: {name: shop}
+tasks: {build: {run: "true"}}
+"""
+
+
+@pytest.fixture
+def podman(tmp_path):
+    return FakeEngine(tmp_path, "podman")
+
+
+def asked_by_clean(repo, *engines):
+    """What `ota clean` says, and the names of the engines it really asked."""
+    before = [len(each.calls()) for each in engines]
+    done = repo.run("clean", "--json", env=engines[0].environment)
+    assert_schema(done.json, "clean")
+    asked = [each.name for each, calls in zip(engines, before, strict=True) if len(each.calls()) > calls]
+    return done, asked
+
+
+@pytest.mark.proves("S000-45")
+def test_every_local_engine_is_asked_only_where_nothing_names_one(project, docker, podman):
+    repo = project({"ota.yaml": ON_HOST})
+    done, asked = asked_by_clean(repo, docker, podman)
+    assert (done.code, asked) == (0, ["docker", "podman"])
+    assert done.json["queried_engines"] == ["docker", "podman"]
+
+    named = "container: {image: x, engines: [docker]}"
+    context = "execution: {contexts: {app: {backend: container, lifecycle: persistent, " + named + "}}}\n"
+    repo.write({"ota.yaml": ON_HOST + context})
+    done, asked = asked_by_clean(repo, docker, podman)
+    assert (done.code, asked) == (0, ["docker"]), "the contract names one"
+
+    repo.write({"ota.yaml": ON_HOST})
+    ownership.ensure_token(repo.path)
+    ownership.record_engine(repo.path, "podman")
+    podman.container("ota-kept", {}, workspace=repo.path)
+    done, asked = asked_by_clean(repo, docker, podman)
+    assert (done.code, asked) == (0, ["podman"]), "an earlier run recorded one"
+
+
+@pytest.mark.proves("S000-45")
+def test_without_evidence_an_engine_that_does_not_answer_is_no_failure_while_another_does(
+    project, docker, podman
+):
+    repo = project({"ota.yaml": ON_HOST})
+    docker.misbehave(down="Cannot connect to the Docker daemon. Is the docker daemon running?")
+    done, asked = asked_by_clean(repo, docker, podman)
+    assert (done.code, asked) == (0, ["docker", "podman"])
+    assert done.json["queried_engines"] == ["podman"]
+    podman.misbehave(down="no")
+    done, asked = asked_by_clean(repo, docker, podman)
+    assert (done.code, asked) == (1, ["docker", "podman"])
+    assert done.json["reason"] == "engine_unavailable"
+
+
 # --- stale -------------------------------------------------------------------------------------------
 
 

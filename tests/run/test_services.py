@@ -1,6 +1,7 @@
 """Service tasks: ports, injected URLs, readiness as a gate, endpoints planned and confirmed."""
 
 import json
+import re
 import signal
 import socket
 import urllib.request
@@ -228,6 +229,7 @@ tasks:
 """
 
 
+@pytest.mark.proves("S001-66")
 def test_a_discovered_port_is_found_through_shells_and_children(project, assert_schema):
     port = free_port()
     repo = project({"ota.yaml": DISCOVER % port, "server.py": SERVER})
@@ -236,6 +238,62 @@ def test_a_discovered_port_is_found_through_shells_and_children(project, assert_
     live.signal(signal.SIGINT)
     result = live.finish()
     assert "OTA_PUBLIC_URL" not in result.out
+    assert not is_listening(port)
+
+
+# Listens where it was told; `0` lets the system choose, and what is taken makes it go to the next free one.
+MOVING = """
+import http.server, os, sys
+wanted = int(sys.argv[1])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"{os.getpid()} on {self.server.server_port}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): pass
+class Server(http.server.ThreadingHTTPServer):
+    allow_reuse_address = False
+try:
+    server = Server(("127.0.0.1", wanted), Handler)
+except OSError:
+    print(f"port {wanted} is in use, trying another one", flush=True)
+    server = Server(("127.0.0.1", 0), Handler)
+with open("port.txt", "w") as file:
+    file.write(f"{os.getpid()} on {server.server_port}")
+server.serve_forever()
+"""
+
+
+def answered_where_it_said(repo) -> int:
+    """Run `web` and ask the URL that ota shows; the port the server had."""
+    live = repo.start("run", "web", "--stream")
+    live.wait_for("External: http://127.0.0.1:")
+    url = re.search(r"External: (http://127\.0\.0\.1:\d+/)", live.out + live.err)[1]
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.read().decode() == repo.read("port.txt")
+    live.signal(signal.SIGINT)
+    assert live.finish().code == 130
+    port = int(repo.read("port.txt").split()[-1])
+    assert url == f"http://127.0.0.1:{port}/"
+    return port
+
+
+@pytest.mark.proves("S001-51")
+def test_the_port_that_the_system_chose_is_found_after_the_start(project):
+    repo = project({"ota.yaml": DISCOVER % 0, "server.py": MOVING})
+    port = answered_where_it_said(repo)
+    assert not is_listening(port)
+
+
+@pytest.mark.proves("S001-52")
+def test_a_server_that_moves_away_from_a_taken_port_is_followed(project):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        wanted = taken.getsockname()[1]
+        repo = project({"ota.yaml": DISCOVER % wanted, "server.py": MOVING})
+        port = answered_where_it_said(repo)
+    assert port != wanted
     assert not is_listening(port)
 
 
