@@ -2,11 +2,12 @@
 
 import json
 import signal
+import uuid
 
 import pytest
 
 from container.conftest import HTTPD, READY, service
-from support.engines import KV
+from support.engines import KV, TEST_LABEL
 
 pytestmark = pytest.mark.engine
 
@@ -91,3 +92,53 @@ def test_setup_reaches_a_service_by_name_and_doctor_asks_it_from_there(contained
     assert "PONG" in repo.project.read("pong")
     after = repo.run("doctor", timeout=120)
     assert after.code == 0, after
+
+
+@pytest.mark.proves("S001-135")
+def test_a_missing_network_is_named_before_setup_and_there_when_setup_runs(contained, assert_schema):
+    """A stranger's network of that name, and a project that nothing declares, are told too."""
+    project = f"otatest-{uuid.uuid4().hex[:12]}"
+    network = f"{project}_default"
+    repo = contained({"setup": {"run": "echo made >made"}}, attachments={"compose": [project]})
+    engine, made = repo.engine, repo.path / "made"
+    manager = {"kind": "compose", "name": project, "service": "kv", "file": "compose.yaml"}
+    services = {
+        "kv": {"required": False, "manager": manager},
+        "gate": {"required": True, "start": "test -e open", "healthcheck": "test -e open"},
+    }
+    workflow = {"setup": {"task": "setup"}, "services": {"required": ["gate"]}}
+    with_workflow(repo, workflow, services=services)
+
+    def told(code: int, **expected: str) -> dict:
+        result = repo.run("up", "--json", timeout=120)
+        assert_schema(result.json, "up")
+        assert result.code == code, result
+        found = {each["code"]: each for each in result.json["findings"]}
+        assert {each: found[each]["severity"] for each in expected} == expected, result
+        assert all(network in found[each]["summary"] for each in expected)
+        return result.json
+
+    def exists() -> bool:
+        return network in engine.run("network", "ls", "--format", "{{.Name}}").stdout.split()
+
+    # what comes right before setup fails: everything that is told here was known without it
+    assert told(1, OTA_CONTAINER_NETWORK_ABSENT="info")["phase"] == "services"
+    assert not made.exists()
+    mark = ("--label", f"{TEST_LABEL}={engine.token}")
+    engine.run("network", "create", *mark, network)
+    assert told(1, OTA_CONTAINER_NETWORK_FOREIGN="warn")["phase"] == "services"
+    assert not made.exists()
+    engine.run("network", "rm", network)
+
+    (repo.path / "open").touch()
+    told(0, OTA_CONTAINER_NETWORK_ABSENT="info")
+    assert made.read_text() == "made\n"
+    assert exists()
+    assert "OTA_CONTAINER_NETWORK_ABSENT" not in repo.run("up", "--json", timeout=120).out
+
+    made.unlink()
+    repo.project.write({"ota.yaml": repo.project.read("ota.yaml").replace(f'["{project}"]', '["nobody"]')})
+    refused = repo.run("up", timeout=120)
+    assert refused.code == 1
+    assert "attachments.compose" in refused.err
+    assert not made.exists()
