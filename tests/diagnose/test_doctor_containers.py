@@ -1,7 +1,10 @@
 """`ota doctor --mode container` on real engines: what an image has, and nothing left of the question."""
 
+import os
+
 import pytest
 
+from support.container_project import image_with
 from support.engines import BUSYBOX
 
 pytestmark = pytest.mark.engine
@@ -47,3 +50,48 @@ def test_an_image_that_the_engine_lacks_is_not_fetched(project, engine):
     (first, *_) = done.json["findings"]
     assert first["code"] == "OTA_CONTAINER_IMAGE_UNAVAILABLE", done
     assert f"`{engine.name} pull localhost/ota-test/nowhere`" in first["next"]
+
+
+TOOL = "#!/bin/sh\necho tool 1.0\n"
+
+ONE_SIDE = """
+version: 1
+project: {name: x}
+tools: &tools {on-this-host: '*', in-the-image: '*', on-neither: '*', sh: '*'}
+execution:
+  default_context: app
+  contexts:
+    host: {backend: native}
+    app:
+      backend: container
+      lifecycle: ephemeral
+      container: {image: IMAGE, engines: [ENGINE]}
+      requirements: {tools: *tools}
+tasks: {t: {run: 'true', context: app}, u: {run: 'true', context: host}}
+"""
+
+
+@pytest.mark.proves("S002-16")
+def test_a_tool_of_one_side_is_missing_on_the_other_alone(project, engine, assert_schema, tmp_path):
+    """The host has no `in-the-image`, the image no `on-this-host`; what neither has is told in both."""
+    with_tool = image_with(engine, {"/bin/in-the-image": TOOL}, tmp_path)
+    try:
+        text = ONE_SIDE.replace("ENGINE", engine.name).replace("IMAGE", with_tool)
+        repo = project({"ota.yaml": text})
+        tool = repo.path.parent / "host-tools" / "on-this-host"
+        tool.parent.mkdir()
+        tool.write_text(TOOL)
+        tool.chmod(0o755)
+        env = {"PATH": f"{tool.parent}:{os.environ['PATH']}"}
+
+        def missing(*mode):
+            document = repo.run("doctor", *mode, "--json", env=env, timeout=100).json
+            assert_schema(document, "doctor")
+            words = "Missing tool: "
+            said = [each["summary"] for each in document["findings"]]
+            return sorted(each.removeprefix(words) for each in said if each.startswith(words))
+
+        assert missing() == ["in-the-image", "on-neither"]
+        assert missing("--mode", "container") == ["on-neither", "on-this-host"]
+    finally:
+        engine.run("rmi", "-f", with_tool)
