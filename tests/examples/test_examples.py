@@ -99,3 +99,34 @@ def test_every_task_of_an_example_can_be_previewed(example, assert_schema, path)
         assert_schema(preview.json, "run")
         assert json.loads(preview.out)["execution_started"] is False
     assert not (repo.path / ".ota").exists()
+
+
+SERVICES = re.compile(r"^services:\n((?:(?: .*)?\n)+)", re.M)
+# What an application needs beside itself; nothing that is an application, or the way into one.
+SUPPORTING = {"postgres", "cache"}
+
+
+@pytest.mark.proves("S000-157")
+def test_a_containerised_application_is_a_workload_of_its_task_and_no_service(example, assert_schema):
+    bulletin = example("bulletin")
+    assert bulletin.run("validate").code == 0
+    assert bulletin.run("services", "--json").json["services"] == []
+    topology = bulletin.run("execution", "topology", "--json").json
+    assert_schema(topology, "execution-topology")
+    assert [each["backend"] for each in topology["declared_execution"]["contexts"]] == ["container"]
+    [serve] = [task for task in topology["tasks"] if task["name"] == "serve"]
+    [listener] = serve["runtime"]["listeners"].values()
+    assert listener["host_projection"]["address"] == "127.0.0.1"
+
+
+@pytest.mark.proves("S000-157")
+def test_services_of_examples_and_documentation_are_never_the_application():
+    pages = [*EXAMPLES.rglob("*.yaml"), ROOT / "README.md", *EXAMPLES.rglob("*.md"), *ROOT.glob("docs/*.md")]
+    shown = {
+        name
+        for page in pages
+        for block in SERVICES.findall(page.read_text(encoding="utf-8"))
+        for name in re.findall(r"^  ([\w-]+):", block, re.M)
+    }
+    assert shown
+    assert shown <= SUPPORTING
