@@ -148,14 +148,54 @@ def test_a_task_outside_every_workflow_has_none(project):
 
 
 @pytest.mark.parametrize("text", ["{", "version: 2\n", None])
-def test_evidence_needs_no_valid_contract(repo, text):
+def test_evidence_that_is_asked_for_needs_no_valid_contract(repo, text):
     repo.run("run", "good", "--archive")
     if text is None:
         (repo.path / "ota.yaml").unlink()
     else:
         repo.write({"ota.yaml": text})
-    assert repo.run("receipt").code == 0
+    assert repo.run("receipt", "--show", "latest").code == 0
     assert repo.run("receipt", "--history", "--json").json["summary"]["archive_count"] == 1
+    assert repo.run("receipt").code == (0 if text is None else 1)
+
+
+def _listeners(first, second):
+    def one(name, number, primary):
+        given = f", primary: {primary}" if primary else ""
+        host = f"{{address: 127.0.0.1, port: {{mode: fixed, value: {number}}}{given}}}"
+        bind = f"{{address: 127.0.0.1, port: {{mode: fixed, value: {number}}}}}"
+        return f"        {name}: {{protocol: http, bind: {bind}, project: {{host: {host}}}}}\n"
+
+    return (
+        "version: 1\nproject: {name: shop}\ntasks:\n  dev:\n    launch: {kind: command, exe: serve}\n"
+        f"    runtime:\n      kind: service\n      listeners:\n"
+        f"{one('http', 3000, first)}{one('metrics', 3001, second)}"
+    )
+
+
+@pytest.mark.proves("S000-117", "S001-126")
+@pytest.mark.parametrize("is_archived", [False, True], ids=["nothing archived", "archived"])
+@pytest.mark.parametrize("primaries", [("", ""), ("true", "true")], ids=["no primary", "two primaries"])
+def test_a_wrong_listener_is_told_by_field_as_validate_and_run_do(
+    repo, assert_schema, primaries, is_archived
+):
+    if is_archived:
+        repo.run("run", "good", "--archive")
+    repo.write({"ota.yaml": _listeners(*primaries)})
+    validated, run, done = repo.run("validate"), repo.run("run", "dev"), repo.run("receipt")
+    assert (done.code, done.out) == (1, "")
+    assert validated.err.split("\nNext:")[0] in done.err
+    told = [line for line in run.err.split("\nNext:")[0].splitlines() if "ERROR" not in line]
+    assert [line for line in told if line not in done.err] == []
+    assert "Field: tasks.dev.runtime.listeners" in done.err
+    assert "could not be loaded" not in done.err
+    assert "Operation failed" not in done.err
+    assert "`ota receipt --history` lists what is archived" in done.err
+    document = repo.run("receipt", "--json")
+    assert (document.code, document.err) == (1, "")
+    assert_schema(document.json, "receipt")
+    assert document.json["errors"] == repo.run("validate", "--json").json["errors"]
+    assert document.json["errors"][0].startswith("tasks.dev.runtime.listeners: ")
 
 
 def test_without_archives(repo, assert_schema):

@@ -92,7 +92,13 @@ class Session:
         check = f"`ota validate{target}`"
         if name == "validate":
             return (check,)
-        return (check, f"`{' '.join(('ota', name, *task))}{target}`")
+        again = (check, f"`{' '.join(('ota', name, *task))}{target}`")
+        if name == "receipt":
+            return (
+                *again,
+                f"`ota receipt --history{target}` lists what is archived, whatever the contract says",
+            )
+        return again
 
 
 def locate(path: str | None, file: str | None) -> Path:

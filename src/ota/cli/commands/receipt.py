@@ -1,6 +1,10 @@
-"""`ota receipt`: what archived runs left behind. It reads archives and needs no valid contract.
+"""`ota receipt`: what archived runs left behind.
 
-Source: commands specification 12 (history, show); json-and-receipts specification 5.5.
+Of a repository with a contract the contract is read first, and a broken one is the answer, as in
+every command that reads it. An archive asked for by name, and the history, need none.
+
+Source: commands specification 1.8, 12 (history); doctor specification 4; json-and-receipts
+specification 5.5.
 """
 
 from pathlib import Path
@@ -14,10 +18,12 @@ from ota.evidence.archive import FOLDER, Archived, history, read_archive
 
 def run(arguments: Arguments, session: Session) -> int:
     """Show the newest archive, a named one, or the list."""
-    root, shown = _repository(arguments)
-    session.shown = shown
+    contract = _contract(arguments)
+    root, session.shown = contract.parent, shown_path(contract)
     if arguments.has("--history"):
-        return _history(root, shown, session)
+        return _history(root, session.shown, session)
+    if not arguments.has("--show") and contract.exists():
+        session.load_contract(arguments.path)
     name = arguments.value("--show") or "latest"
     archived = _latest(root, session) if name == "latest" else _named(root, name)
     if archived.document is None:
@@ -33,19 +39,18 @@ def run(arguments: Arguments, session: Session) -> int:
     return 0 if archived.document.get("ok") is True else 1
 
 
-def _repository(arguments: Arguments) -> tuple[Path, str]:
-    """The folder whose archives are asked for, and the contract path as it is shown.
+def _contract(arguments: Arguments) -> Path:
+    """The contract beside whose folder `.ota` lies.
 
-    A folder with archives but without a contract will do: a broken or missing contract hides no evidence.
+    A folder with archives but without a contract will do: a missing contract hides no evidence.
     """
     try:
-        contract = locate(arguments.path, arguments.value("--file"))
+        return locate(arguments.path, arguments.value("--file"))
     except ContractUnreadableError:
         root = Path(arguments.path or ".").absolute()
         if not (root / FOLDER).is_dir():
             raise
-        contract = root / CONTRACT_NAME
-    return contract.parent, shown_path(contract)
+        return root / CONTRACT_NAME
 
 
 def _latest(root: Path, session: Session) -> Archived:
