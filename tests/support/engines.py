@@ -12,14 +12,17 @@ of the last test. Where workers share a run, each looks after its own label, and
 """
 
 import fcntl
+import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
+import urllib.parse
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,23 +90,41 @@ class Engine:
 
     def found(self, *filters: str) -> dict[str, list[str]]:
         """Containers, volumes and networks with all these `label` or `label=value`."""
+        host = self.environment.get("DOCKER_HOST", "")
+        if self.name == "docker" and host.startswith("unix://"):
+            return docker_lists(host.removeprefix("unix://"), filters)
         chosen = [word for each in filters for word in ("--filter", f"label={each}")]
-        names = {
-            "container": ("ls", "-a", "--format", "{{.Names}}"),
-            "volume": ("ls", "--format", "{{.Name}}"),
-            "network": ("ls", "--format", "{{.Name}}"),
+        return {
+            "container": self._listed("container", "ls", "-a", "--format", "{{.Names}}", *chosen).split(),
+            # Podman 4 takes several labels of volumes as "any of them".
+            "volume": [
+                each["Name"]
+                for each in json.loads(self._listed("volume", "ls", "--format", "json", *chosen) or "[]")
+                if has_labels(each.get("Labels") or {}, filters)
+            ],
+            "network": self._listed("network", "ls", "--format", "{{.Name}}", *chosen).split(),
         }
-        return {kind: self.run(kind, *words, *chosen).stdout.split() for kind, words in names.items()}
 
-    def remove(self, things: Mapping[str, Sequence[str]]) -> None:
-        """Remove containers first, then what they used."""
+    def _listed(self, *args: str) -> str:
+        """Podman fails when something that it lists goes meanwhile, and that may be another test's."""
+        for _ in range(20):
+            done = self.run(*args, check=False)
+            if done.returncode == 0 or "no such" not in done.stderr:
+                break
+        assert done.returncode == 0, f"{self.name} {' '.join(args)} -> {done.returncode}\n{done.stderr}"
+        return done.stdout
+
+    def remove(self, things: Mapping[str, Sequence[str]]) -> bool:
+        """Remove containers first, then what they used; whether everything went."""
+        went = True
         for kind, options in (
             ("container", ("rm", "-f", "-v")),
             ("volume", ("rm", "-f")),
             ("network", ("rm",)),
         ):
             if names := things.get(kind):
-                self.run(kind, *options, *names, check=False)
+                went = self.run(kind, *options, *names, check=False).returncode == 0 and went
+        return went
 
     def ours(self) -> dict[str, set[str]]:
         """Everything a test, or ota under test, may have made here."""
@@ -154,15 +175,55 @@ class ComposeProject:
         assert isinstance(status, str)
         return status
 
-    def discard(self) -> None:
-        """Remove all of the project by its label, which works when its compose command no longer does."""
-        self.engine.remove(self._found())
+    def discard(self) -> bool:
+        """Remove all of the project by its label, which works when its compose command no longer does.
+
+        A network stays (false) while somebody else's container is attached to it.
+        """
+        return self.engine.remove(self._found())
 
     def _found(self, *more: str) -> dict[str, list[str]]:
         return self.engine.found(f"{PROJECT_LABEL}={self.name}", *more)
 
 
 MakeComposeProject = Callable[..., ComposeProject]
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP through a socket of this machine: an answer for a tenth of what a command costs."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("docker", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def docker_lists(path: str, labels: Sequence[str]) -> dict[str, list[str]]:
+    """What Docker's command would list, asked from the daemon itself."""
+    filters = urllib.parse.quote(json.dumps({"label": list(labels)}))
+    with closing(_SocketConnection(path)) as connection:
+
+        def ask(question: str) -> Any:
+            connection.request("GET", f"{question}filters={filters}")
+            answer = connection.getresponse()
+            content = answer.read()
+            assert answer.status == 200, content.decode()
+            return json.loads(content)
+
+        return {
+            "container": [each["Names"][0].lstrip("/") for each in ask("/containers/json?all=1&")],
+            "volume": [each["Name"] for each in ask("/volumes?")["Volumes"] or []],
+            "network": [each["Name"] for each in ask("/networks?")],
+        }
+
+
+def has_labels(labels: Mapping[str, str], wanted: Sequence[str]) -> bool:
+    pairs = [each.partition("=") for each in wanted]
+    return all(name in labels and (not equals or labels[name] == value) for name, equals, value in pairs)
 
 
 def run_command(
@@ -210,6 +271,17 @@ class Session:
         self._before: dict[str, dict[str, set[str]]] = {}
         self._lock: Any = None
         self._workers: Any = None
+        self._answering: dict[str, bool] = {}
+        self.unfinished: list[ComposeProject] = []
+        """Projects that did not go with their test, because something else of it was still there."""
+
+    def answers(self, command: str, engine: Engine) -> bool:
+        """Whether a compose command answers; some take a second for it, so each is asked once."""
+        if command not in self._answering:
+            argv = (*command.split(), "--version")
+            asked = run_command(argv, engine.environment, check=False, timeout=30)
+            self._answering[command] = asked.returncode == 0
+        return self._answering[command]
 
     def engine(self, name: str) -> Engine:
         """The engine, or a skip (a failure where engines are required)."""
@@ -264,6 +336,8 @@ class Session:
     def close(self) -> list[str]:
         """What is left of ours, one line each; it is removed where nobody else can own it."""
         left = []
+        for project in self.unfinished:
+            project.discard()
         looks_at_all = self._is_last_worker() and self._is_alone()
         for name, before in self._before.items():
             engine = self._known[name]
@@ -380,8 +454,7 @@ def compose_project(
         engine = engine_session.engine(COMPOSE_COMMANDS[command])
         for name, value in engine.environment.items():
             monkeypatch.setenv(name, value)
-        asked = run_command((*command.split(), "--version"), engine.environment, check=False, timeout=30)
-        if asked.returncode != 0:
+        if not engine_session.answers(command, engine):
             unavailable(f"`{command}` does not answer")
         new = ComposeProject(command, engine, folder or tmp_path / f"compose-{len(made) + 1}")
         made.append(new)
@@ -389,5 +462,4 @@ def compose_project(
         return new
 
     yield make
-    for each in made:
-        each.discard()
+    engine_session.unfinished += [each for each in made if not each.discard()]

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 import psutil
 
 MARK = "TEST_PROCESS_MARK"
+# Podman's name service: started for the first network, it serves those of all tests and ends with the last.
+SHARED = frozenset(("aardvark-dns",))
 
 
 def marked_processes(mark: str, known: frozenset[int] = frozenset()) -> list[psutil.Process]:
@@ -22,6 +24,8 @@ def marked_processes(mark: str, known: frozenset[int] = frozenset()) -> list[psu
             continue
         try:
             process = psutil.Process(pid)
+            if process.name() in SHARED:
+                continue
             if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
