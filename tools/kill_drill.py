@@ -147,12 +147,21 @@ class Round(NamedTuple):
     """What was left at the end, in words; empty when nothing was."""
 
 
+def await_something_to_leave(mark: str) -> None:
+    """Until the run has a process beside its own, so that killing it would leave one."""
+    deadline = time.monotonic() + LIMIT_S
+    while len(marked(mark)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def one_round(arguments: argparse.Namespace, number: int) -> Round:
     chance = random.Random(f"{arguments.seed}:{number}")
     mark = uuid.uuid4().hex
     with tempfile.TemporaryDirectory() as folder:
         repo = Path(folder)
         run = start(arguments, repo, mark, chance)
+        if chance.random() < 0.5:  # on a slow machine few moments would come late enough by themselves
+            await_something_to_leave(mark)
         time.sleep(chance.uniform(0.0, arguments.longest_s))  # the moment is the experiment
         kills_guardian = chance.random() < 0.3
         guardians = forked_from(run.pid) if kills_guardian else []
