@@ -14,7 +14,7 @@ from ota.backends.container.identity import (
 from ota.backends.container.inventory import FoundContainer, FoundNetwork, FoundVolume, Inventory
 
 OURS, THEIRS = "0123456789abcdef", "fedcba9876543210"
-HERE, COPY, OTHER, GONE = "/work/shop", "/work/shop-copy", "/work/else", "/work/moved"
+HERE, COPY, OTHER, GONE = "/srv/shop", "/srv/shop-copy", "/srv/else", "/srv/moved"
 PLACES: dict[str, Whereabouts] = {HERE: "here", COPY: "twin", OTHER: "elsewhere", GONE: "gone"}
 
 CLAIMANT = Claimant(

@@ -10,7 +10,7 @@ from ota.resolve.planner import plan_run
 from ota.system.host import HostFacts
 
 HOST = HostFacts(os="linux", arch="x64", uid=1000, gid=1000, home="/home/me", user="me")
-ROOT = Path("/work/shop")
+ROOT = Path("/srv/shop")
 
 CONTRACT = """
 version: 1

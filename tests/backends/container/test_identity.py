@@ -12,7 +12,7 @@ from ota.backends.container.identity import ContainerIdentity, Publication
 HEX = re.compile(r"[0-9a-f]{16}")
 
 BASE = ContainerIdentity(
-    root="/work/shop",
+    root="/srv/shop",
     engine="docker",
     image="node:24-bookworm",
     task="dev",
