@@ -31,6 +31,7 @@ GRACE_S = 2.0
 ARMED_LIMIT_S = 2.0
 GOODBYE_LIMIT_S = 2.0
 _NAME = b"ota-guardian"
+_UNBORN_S = 0.15
 _ARMED = b"A"
 _GOODBYE = b"G"
 
@@ -236,7 +237,7 @@ def _clean(journal: Path, run_id: str, release: Release | None) -> None:
     with suppress(HostError):  # unreadable, or never written: the marker has to do
         facts = read_journal(journal)
     # the engine's clients first: a container that one of them was still asking for comes to be, or not
-    record = end_what_is_owned(run_id, facts.leaders, grace_s=GRACE_S)
+    record = end_what_a_dead_run_left(run_id, facts.leaders, grace_s=GRACE_S)
     released = release_containers(facts, release)
     close_journal(journal, by="guardian", record=record, released=released)
 
@@ -267,6 +268,27 @@ def end_what_is_owned(
         clock=clock,
         again=lambda: owned_processes(run_id, known, since_ticks=since_ticks),
     )
+
+
+def end_what_a_dead_run_left(
+    run_id: str,
+    leaders: Iterable[Identity],
+    *,
+    since_ticks: int = 0,
+    grace_s: float = GRACE_S,
+    clock: Clock = SYSTEM_CLOCK,
+) -> EndRecord:
+    """The same for a run that was killed, and once more for a child that was only being made when it died.
+
+    Between its fork and its exec a child carries no mark of the run and is in no journal.
+    """
+    known = tuple(leaders)
+    first = end_what_is_owned(run_id, known, since_ticks=since_ticks, grace_s=grace_s, clock=clock)
+    if first.survived:
+        return first
+    clock.sleep(_UNBORN_S)
+    second = end_what_is_owned(run_id, known, since_ticks=since_ticks, grace_s=grace_s, clock=clock)
+    return EndRecord(ended=(*first.ended, *second.ended), survived=second.survived)
 
 
 def close_journal(journal: Path, *, by: str, record: EndRecord, released: Released) -> None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.files import refused
-from ota.system.guardian import Release, Released, close_journal, end_what_is_owned, release_containers
+from ota.system.guardian import Release, Released, close_journal, end_what_a_dead_run_left, release_containers
 from ota.system.host import observe_hostname
 from ota.system.journal import JournalFacts, RunStep, active_directory, read_journal
 from ota.system.locks import ResourceLock, try_lock
@@ -173,7 +173,7 @@ def _life(run: RunStep | None) -> Life:
 def _clean(facts: JournalFacts, clock: Clock, release: Release | None) -> Reconciled:
     assert facts.run is not None
     is_this_boot = facts.run.ota.boot_id == boot_id()
-    record = end_what_is_owned(
+    record = end_what_a_dead_run_left(
         facts.run_id,
         facts.leaders,
         since_ticks=facts.run.ota.start_ticks if is_this_boot else 0,
