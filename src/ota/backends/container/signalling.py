@@ -55,7 +55,16 @@ members() {
 }
 """.replace("VARIABLE", BODY_VARIABLE)
 
-_SIGNAL = _MEMBERS + 'mark=$1; m=$(members); [ -z "$m" ] || kill -$2 $m; echo ${m:+$(set -- $m; echo $#)}'
+# Everything stands still until everybody has the signal: a shell whose child ended before its own signal came
+# would go on with its next command.
+_SIGNAL = (
+    _MEMBERS
+    + r"""
+mark=$1; m=$(members)
+[ -z "$m" ] || { kill -STOP $m; kill -$2 $m; kill -CONT $m; } 2>/dev/null
+echo ${m:+$(set -- $m; echo $#)}
+"""
+)
 _END = (
     _MEMBERS
     + r"""
