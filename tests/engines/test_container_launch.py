@@ -1,5 +1,6 @@
 """Packaged images as tasks, `launch.kind: container`, on real Docker and Podman."""
 
+import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -7,7 +8,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from ota.backends.container.engine import CallCount
+from ota.backends.container.engine import Engine as OtaEngine
 from ota.backends.container.ownership import ensure_token
+from ota.backends.container.undo import take_back
+from ota.system.clock import SYSTEM_CLOCK
 from support.container_project import ContainerProject
 from support.engines import BUSYBOX, Engine
 from support.servers import free_port
@@ -144,6 +149,30 @@ def test_a_container_of_that_name_that_is_somebody_elses_is_named_and_left(
     done = repo.run("packaged", code=1)
     assert "Launch container name conflict" in done.err and reason in done.err
     assert repo.engine.inspect(name)[0]["State"]["Running"] is True
+
+
+def test_a_container_that_takes_the_name_while_ours_is_made_is_left(repo: ContainerProject) -> None:
+    name = f"otatest-{uuid.uuid4().hex[:12]}"
+    labels = {"dev.ota.managed": "true", "dev.ota.lifecycle": "persistent", "dev.ota.repo": "0" * 16}
+    words = [
+        word
+        for key, value in {**labels, "dev.ota.test": repo.engine.token}.items()
+        for word in ("--label", f"{key}={value}")
+    ]
+    repo.engine.run("run", "-d", "--init", "--name", name, *words, BUSYBOX, "sleep", "600")
+    [made] = repo.engine.inspect(name)
+    engine = OtaEngine(
+        name=repo.engine.name,
+        program=repo.engine.name,
+        environ={**os.environ, **repo.engine.environment},
+        clock=SYSTEM_CLOCK,
+        count=CallCount(),
+    )
+    assert take_back(engine, name, {**labels, "dev.ota.repo": ensure_token(repo.path)})
+    assert take_back(engine, name, {})
+    assert repo.engine.inspect(name)[0]["Id"] == made["Id"]
+    assert take_back(engine, name, labels)
+    assert name not in repo.engine.run("ps", "-a", "--format", "{{.Names}}").stdout.split()
 
 
 def test_an_image_that_ends_by_itself_is_a_stopped_service(repo: ContainerProject) -> None:

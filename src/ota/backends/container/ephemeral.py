@@ -53,6 +53,7 @@ from ota.backends.container.publication import (
     taken_port,
 )
 from ota.backends.container.starting import not_started_finding
+from ota.backends.container.undo import take_back
 from ota.backends.container.user import choose_user
 from ota.backends.container.volumes import Owner, ensure_volumes
 from ota.backends.container.work import (
@@ -228,7 +229,7 @@ class EphemeralRun:
             user = self._make(prepared, identity)
             join_networks(engine, prepared.name, self._networks[1:])
         except BaseException:
-            if release_ephemeral(engine, prepared.name) is None:
+            if take_back(engine, prepared.name, labels):
                 scene.journal.ended(intent, 1)
             raise
         fault_point("create.after")

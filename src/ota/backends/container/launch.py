@@ -39,6 +39,7 @@ from ota.backends.container.publication import (
     reserve,
     taken_port,
 )
+from ota.backends.container.undo import take_back
 from ota.backends.container.work import (
     BodyEnvironment,
     EnvironmentOf,
@@ -173,8 +174,8 @@ class LaunchRun:
                     reservation.release()
                 self._start(shape, ports)
             except BaseException:
-                ask(engine, "rm", "-f", "-v", shape.name)
-                self._scene.journal.ended(intent, 1)
+                if take_back(engine, shape.name, shape.labels):
+                    self._scene.journal.ended(intent, 1)
                 raise
             fault_point("create.after")
         finally:

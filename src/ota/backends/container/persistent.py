@@ -48,6 +48,7 @@ from ota.backends.container.publication import (
 )
 from ota.backends.container.signalling import BodyEnding, end_body, is_nothing_running, signal_body
 from ota.backends.container.starting import not_started_finding
+from ota.backends.container.undo import take_back
 from ota.backends.container.user import choose_user
 from ota.backends.container.volumes import Owner, ensure_volumes
 from ota.backends.container.work import (
@@ -244,29 +245,31 @@ class PersistentRun:
                 raise HostError(_name_taken(self._engine, name))
             answer = self._ask_for(identity)
         if not answer.is_ok:
-            ask(self._engine, "rm", "-f", "-v", name)
+            take_back(self._engine, name, self._labels(identity))
             raise HostError(self._not_created(answer))
         try:
             join_networks(self._engine, name, compose_networks(self._projects)[1:])
         except HostError:
-            ask(self._engine, "rm", "-f", "-v", name)
+            take_back(self._engine, name, self._labels(identity))
             raise
 
     def _ask_for(self, identity: ContainerIdentity) -> EngineAnswer:
         engine, work = self._engine, self._work
-        labels = persistent_labels(self._token, family=identity.family, shape=identity.shape)
         self._volumes(identity)
         words = creation_words(
             engine,
             work,
             name=identity.persistent_name,
-            labels=labels,
+            labels=self._labels(identity),
             ports=self._ports,
             volumes=identity.volumes,
             networks=compose_networks(self._projects),
             user=self._user,
         )
         return ask(engine, "run", "-d", *words, work.container.image, *keeper_arguments())
+
+    def _labels(self, identity: ContainerIdentity) -> dict[str, str]:
+        return persistent_labels(self._token, family=identity.family, shape=identity.shape)
 
     def _volumes(self, identity: ContainerIdentity) -> None:
         import os
@@ -381,7 +384,7 @@ class PersistentRun:
             watches_memory=work.container.memory_bytes is not None,
         )
         cli_environ = cli_environment(engine, environment)
-        labels = persistent_labels(self._token, family=identity.family, shape=identity.shape)
+        labels = self._labels(identity)
         # another task may have made it: its family is that task's, and proves as much
         proof = {key: value for key, value in labels.items() if key != LABEL_FAMILY}
         intent = self._scene.journal.container(engine.program, name, proof, body=mark)

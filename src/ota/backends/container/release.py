@@ -8,13 +8,13 @@ Source: lessons, "Nothing left behind"; runtime specification 6.3, 7.4.
 """
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from ota.backends.container.engine import CallCount, Engine
 from ota.backends.container.ephemeral import release_ephemeral
-from ota.backends.container.facts import ContainerFacts, inspect_containers
+from ota.backends.container.facts import inspect_containers
 from ota.backends.container.signalling import end_body
+from ota.backends.container.undo import carries
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK
 from ota.system.guardian import Released
@@ -59,7 +59,7 @@ def _release(
         found = inspect_containers(engine, [step.name for step in waiting])
         for step in waiting:
             facts = found.get(step.name)
-            if facts is not None and _is_meant(step, facts):
+            if facts is not None and carries(facts, step.labels):
                 finding = _taken_away(engine, step, removed)
                 left += [finding] if finding is not None else []
         waiting = [step for step in waiting if not step.body and step.name not in found]
@@ -79,9 +79,3 @@ def _taken_away(engine: Engine, step: ContainerStep, removed: list[str]) -> Find
     if finding is None:
         removed.append(step.name)
     return finding
-
-
-def _is_meant(step: ContainerStep, facts: ContainerFacts) -> bool:
-    """The name alone proves nothing; without labels in the journal nothing is proven at all."""
-    wanted: Iterable[tuple[str, str]] = step.labels.items()
-    return bool(step.labels) and all(facts.labels.get(name) == value for name, value in wanted)

@@ -25,6 +25,7 @@ from ota.backends.container.identity import (
     volume_labels,
 )
 from ota.backends.container.images import fetch_image, is_image_missing
+from ota.backends.container.undo import take_back
 from ota.backends.container.user import image_user, is_root
 from ota.backends.container.work import Scene, UserChoice, Work
 from ota.errors import Finding, HostError
@@ -156,7 +157,7 @@ def _give(
             fetch_image(engine, work.container.image, scene, platform=work.container.platform)
             answer = ask(engine, *words)
     finally:
-        ask(engine, "rm", "-f", name)
+        take_back(engine, name, owner.labels)
     scene.journal.ended(intent, 0)
     if not answer.is_ok:
         raise HostError(_failed(engine, volumes[0], answer))
