@@ -16,8 +16,8 @@ tasks: {build: {run: 'true'}}
 SEMANTIC = "version: 1\nproject: {name: shop}\ntasks: {build: {run: 'true', depends_on: [nothing]}}\n"
 BROKEN = "version: 1\nproject: {name: shop\n"
 
-# `receipt` reads archives and needs no valid contract; `schema`, `version`, `completion` need none at all.
-READERS = tuple(each for each in COMMANDS if each.name not in ("receipt", "schema", "version", "completion"))
+# `schema`, `version` and `completion` need no contract.
+READERS = tuple(each for each in COMMANDS if each.name not in ("schema", "version", "completion"))
 WITH_JSON = tuple(each for each in READERS if any(flag.name == "--json" for flag in each.flags))
 
 

@@ -86,9 +86,7 @@ def test_branch_differences_can_be_reviewed(project, assert_schema):
         assert runtime["listeners"]["http"]["bind_port_value"] == 3000
 
 
-FAMILY_READERS = [
-    each for each in COMMANDS if each.name not in ("receipt", "schema", "version", "completion")
-]
+FAMILY_READERS = [each for each in COMMANDS if each.name not in ("schema", "version", "completion")]
 
 
 @pytest.mark.proves("S002-41")

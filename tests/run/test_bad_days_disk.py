@@ -173,7 +173,11 @@ def test_damaged_receipts_never_stop_a_run_or_its_receipt(repo, content):
     assert places
     for path in places:
         path.write_bytes(content)
-    for words in (("run", "ok", "--archive"), ("receipt",), ("receipt", "--json")):
+    for words in (
+        ("run", "ok", "--archive"),
+        ("receipt", "--show", "latest"),
+        ("receipt", "--history", "--json"),
+    ):
         result = repo.run(*words)
         assert is_calm(result)
     assert repo.run("run", "ok", "--archive").code == 0

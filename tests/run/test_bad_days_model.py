@@ -98,7 +98,7 @@ class BadDays(RuleBasedStateMachine):
         assert history.code == 0, history
         stored = sorted((self.repo.path / ".ota/receipts").rglob("*.json"))
         assert len([path for path in stored if "latest" not in path.name]) == len(self.receipts)
-        newest = self.repo.run("receipt", "--json").json
+        newest = self.repo.run("receipt", "--show", "latest", "--json").json
         assert self.receipts[-1] in str(newest)
 
 

@@ -12,6 +12,9 @@ _HOST_PORT = Flag(
 )
 _MEMORY = Flag(name="--memory", metavar="SIZE", help="Container memory for this run, such as 512MiB or 2GiB")
 
+_CAPTURES = ("--mode", "--lifecycle", "--workflow")
+"""What says how to capture, and so nothing to a look into the archive."""
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         name="doctor",
@@ -273,21 +276,69 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="receipt",
-        summary="Show archived receipts of runs",
+        summary="Capture, keep and compare the readiness",
         module="ota.cli.commands.receipt",
         positionals=(PATH,),
         flags=(
             JSON,
-            Flag(name="--history", help="List archived receipts, newest first"),
+            *SELECTORS,
+            WORKFLOW,
+            Flag(
+                name="--archive",
+                help="Keep the capture under .ota/receipts/",
+                conflicts=("--baseline", "--history", "--snapshot", "--show"),
+            ),
+            Flag(
+                name="--promote-baseline",
+                help="With --archive: make the capture the repository's baseline",
+                needs="--archive",
+                conflicts=("--baseline", "--history", "--snapshot", "--show"),
+            ),
+            Flag(
+                name="--baseline",
+                metavar="BASELINE",
+                help="Compare with the promoted capture, the latest of this contract and workflow, or a file",
+                completes="baselines",
+                conflicts=("--archive", "--history", "--snapshot", "--show"),
+            ),
+            Flag(
+                name="--fail-on-new-blockers",
+                help="With --baseline: exit 1 when there is an error that the baseline does not have",
+                needs="--baseline",
+            ),
+            Flag(
+                name="--history",
+                help="List what is archived, newest first",
+                conflicts=(*_CAPTURES, "--archive", "--baseline", "--snapshot", "--show"),
+            ),
             Flag(
                 name="--show",
                 metavar="ARCHIVE",
                 help="Show one archived receipt: latest, or a file",
                 completes="archives",
-                conflicts=("--history",),
+                conflicts=(*_CAPTURES, "--archive", "--baseline", "--history", "--snapshot"),
+            ),
+            Flag(
+                name="--snapshot",
+                metavar="ARCHIVE",
+                help="Show the contract an archive was made with, normalised: latest, promoted, or a file",
+                completes="baselines",
+                conflicts=(*_CAPTURES, "--archive", "--baseline", "--history", "--show"),
             ),
         ),
-        examples=(("ota receipt", "the newest archived receipt"), ("ota receipt --history", "all of them")),
+        details=(
+            "Without --history, --show or --snapshot it diagnoses as ota doctor does, and only --archive "
+            "writes.\n"
+            "Exit code: 0 ready, 1 not ready; with --baseline 0 whenever the comparison was made and the "
+            "gate, if asked for, passed."
+        ),
+        examples=(
+            ("ota receipt", "is this repository ready, as a receipt?"),
+            ("ota receipt --archive --promote-baseline", "keep it, and compare with it from now on"),
+            ("ota receipt --baseline promoted --fail-on-new-blockers", "fail only on what is new"),
+            ("ota receipt --show latest", "what the last archived run or capture said"),
+            ("ota receipt --history", "all of them"),
+        ),
     ),
     Command(
         name="clean",

@@ -282,6 +282,9 @@ def _of_kind(kind: str | None, current: str, repository: "Repository") -> Iterab
             return repository.workflows()
         case "archives":
             return [("latest", "the newest"), *repository.archives()]
+        case "baselines":
+            choices = [("promoted", "the promoted baseline"), ("latest", "the newest that fits")]
+            return [*choices, *repository.archives()]
         case "shells":
             return [("bash", ""), ("zsh", ""), ("fish", ""), ("check", "Whether completion is installed")]
         case "files":

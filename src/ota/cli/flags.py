@@ -28,7 +28,7 @@ class Flag(Struct, frozen=True, kw_only=True):
     alias: str | None = None
     """A second visible spelling."""
     completes: str | None = None
-    """What its value is completed from: `tasks`, `workflows`, `archives`, `shells`, `files`."""
+    """What its value is completed from: `tasks`, `workflows`, `archives`, `baselines`, `shells`, `files`."""
 
 
 class Positional(Struct, frozen=True, kw_only=True):
@@ -225,8 +225,8 @@ class Reading:
 
     def take(self, flag: Flag, value: str | None) -> None:
         """Record a flag and its value."""
-        for other in flag.conflicts:
-            if other in self.values:
+        for other in self.values:
+            if other != flag.name and _excludes(flag, self.table[other]):
                 raise usage_error(self.command, f"the argument '{flag.name}' cannot be used with '{other}'")
         if value is None:
             self.values[flag.name] = ()
@@ -272,6 +272,15 @@ class Reading:
 
         near = get_close_matches(name, self.table, 1, 0.6)
         return f"did you mean '{near[0]}'?" if near else ""
+
+
+def _excludes(one: Flag, other: Flag) -> bool:
+    """Whether one of them, or what it is short for, may not stand beside the other."""
+    return bool(_names(one) & set(other.conflicts) or _names(other) & set(one.conflicts))
+
+
+def _names(flag: Flag) -> set[str]:
+    return {flag.name, *(flag.stands_for[:1] if flag.stands_for is not None else ())}
 
 
 def usage_line(command: Command) -> str:

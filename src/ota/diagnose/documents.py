@@ -51,7 +51,7 @@ def doctor_document(scene: Scene, diagnosis: Diagnosis, mode: Plane) -> Document
             name: extension_document(extension)
             for name, extension in sorted(scene.contract.extensions.items())
         },
-        toolchains=_toolchains(scene),
+        toolchains=toolchain_documents(scene),
     )
 
 
@@ -83,12 +83,13 @@ def _publications(scene: Scene, mode: Plane) -> list[Document]:
     ]
 
 
-def _toolchains(scene: Scene) -> list[Document]:
-    from ota.resolve.documents.preview import toolchain_documents
+def toolchain_documents(scene: Scene) -> list[Document]:
+    """The toolchains of the path, each once."""
+    from ota.resolve.documents import preview
 
     found: dict[str, Document] = {}
     for task in scene.path:
-        for each in toolchain_documents(scene.loaded, task, scene.host):
+        for each in preview.toolchain_documents(scene.loaded, task, scene.host):
             found.setdefault(each["name"], each)
     return [found[name] for name in sorted(found)]
 

@@ -1,10 +1,15 @@
 """Archived receipts: written whole or not at all, the newest kept, read back with care.
 
+An archive is an execution (`run --archive`) or a readiness capture (`receipt --archive`);
+`archive_context` says which. Which capture is the baseline is `ota.evidence.baseline`'s.
+
 Source: json-and-receipts specification 5.2, 5.5, 6.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +19,7 @@ from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.files import private_directory, read_bytes, remove_file, write_new
 
 FOLDER = ".ota/receipts"
+POINTER = "repo-baseline.json"
 KEPT = 50
 _NAME = re.compile(r"repo-receipt-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-(\d{3})Z\.json")
 
@@ -37,7 +43,6 @@ def archive_receipt(root: Path, receipt: Document, clock: Clock = SYSTEM_CLOCK) 
     Raises:
         HostError: it could not be written; nothing is left.
     """
-    folder = private_directory(root / FOLDER)
     document = {
         "ok": receipt["ok"],
         "path": receipt["contract"],
@@ -45,27 +50,40 @@ def archive_receipt(root: Path, receipt: Document, clock: Clock = SYSTEM_CLOCK) 
         "summary": receipt["summary"],
         "receipt": receipt,
         "findings": [],
-        "archive_context": {"schema_version": 1, "kind": "execution"} | _lane(receipt),
+        "archive_context": archive_context("execution", receipt),
     }
     document |= {key: receipt[key] for key in ("workflow", "task") if key in receipt}
+    kept = write_archive(root, lambda archive_path, _: {**document, "archive_path": archive_path}, clock)
+    retire(root)
+    return str(kept["archive_path"])
+
+
+def write_archive(
+    root: Path, document_of: Callable[[str, int], Document], clock: Clock = SYSTEM_CLOCK
+) -> Document:
+    """Write an archive under the next free name; the document exactly as it was written.
+
+    `document_of` gets the archive's path, relative to the repository, and its time in milliseconds.
+
+    Raises:
+        HostError: it could not be written; nothing is left.
+    """
+    folder = private_directory(root / FOLDER)
     milliseconds = int(clock.wall_s() * 1000)
     while True:
         path = folder / _name_of(milliseconds)
-        archive_path = f"{FOLDER}/{path.name}"
-        content = msgspec.json.format(
-            msgspec.json.encode({**document, "archive_path": archive_path}), indent=2
-        )
+        document = document_of(f"{FOLDER}/{path.name}", milliseconds)
+        content = msgspec.json.format(msgspec.json.encode(document), indent=2)
         if write_new(path, content + b"\n"):
-            break
+            return document
         milliseconds += 1  # the name is taken: the next free millisecond
-    _retire(folder)
-    return archive_path
 
 
-def _lane(receipt: Document) -> Document:
-    """The workflow an archive belongs to, when one was in effect."""
-    workflow = receipt.get("workflow")
-    return {"lane_kind": "workflow", "lane_name": workflow["name"]} if isinstance(workflow, dict) else {}
+def archive_context(kind: Literal["execution", "readiness"], document: Mapping[str, object]) -> Document:
+    """What an archive is about, and the workflow it belongs to when one was in effect."""
+    workflow = document.get("workflow")
+    lane = {"lane_kind": "workflow", "lane_name": workflow["name"]} if isinstance(workflow, dict) else {}
+    return {"schema_version": 1, "kind": kind} | lane
 
 
 def history(root: Path) -> tuple[Archived, ...]:
@@ -81,6 +99,21 @@ def history(root: Path) -> tuple[Archived, ...]:
 def read_archive(path: Path, shown: str) -> Archived:
     """One archive by its file."""
     return _load(path, shown, _time_of(path.name))
+
+
+def named_archive(root: Path, name: str) -> Archived:
+    """An archive by path, or by its file name alone."""
+    given = Path(name)
+    if not given.exists() and given.name == name and (root / FOLDER / name).exists():
+        return read_archive(root / FOLDER / name, f"{FOLDER}/{name}")
+    return read_archive(given.absolute(), name)
+
+
+def summary_counts(summary: object) -> dict[str, int]:
+    """The counts of a `receiptSummary` from disk; what is not there is none."""
+    given = summary if isinstance(summary, dict) else {}
+    names = ("error_count", "warn_count", "info_count", "step_count")
+    return {name: given[name] if isinstance(given.get(name), int) else 0 for name in names}
 
 
 def _read(folder: Path, name: str) -> Archived:
@@ -113,8 +146,9 @@ def _time_of(name: str) -> str:
     return f"{year}-{month}-{day}T{hour}:{minute}:{second}.{milli}Z"
 
 
-def _retire(folder: Path) -> None:
+def retire(root: Path) -> None:
     """Keep the newest; the one a baseline points at is never retired."""
+    folder = root / FOLDER
     names = sorted(each.name for each in folder.iterdir() if _NAME.fullmatch(each.name))
     kept = _baseline(folder)
     for name in names[:-KEPT]:
@@ -124,7 +158,7 @@ def _retire(folder: Path) -> None:
 
 def _baseline(folder: Path) -> str:
     try:
-        pointer = msgspec.json.decode(read_bytes(folder / "repo-baseline.json"))
-    except (HostError, msgspec.MsgspecError):
+        pointer = msgspec.json.decode(read_bytes(folder / POINTER))
+    except (HostError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return ""
     return str(pointer.get("archive_file", "")) if isinstance(pointer, dict) else ""

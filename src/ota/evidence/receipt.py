@@ -112,7 +112,7 @@ def _requested(facts: RunFacts, plan: Plan) -> Document:
         "provider": context.remote.provider if context.remote is not None else None,
         "cwd": context.remote.cwd if context.remote is not None else None,
         "env": {each.name: each.value for each in ran.env} if ran is not None else {},
-        "env_sources": [_env_source(each) for each in ran.env] if ran is not None else [],
+        "env_sources": [env_source_document(each) for each in ran.env] if ran is not None else [],
         "runtime": runtime_document(ran) if ran is not None else None,
         "service_termination": _termination(ran),
         "backend_fulfillment": _fulfillment(facts, requested.id, ran),
@@ -400,7 +400,8 @@ def _planned(step: StepPlan) -> Document:
     )
 
 
-def _env_source(value: EnvValue) -> Document:
+def env_source_document(value: EnvValue) -> Document:
+    """`envProvenance`."""
     return without_absent(
         {
             "name": value.name,

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from ota.contract.inherit import merged_contexts
 from ota.contract.model import Contract
-from ota.system.files import private_directory, write_new
+from ota.errors import Finding, HostError
+from ota.system.files import private_directory, read_bytes, write_new
 
 FOLDER = ".ota/contracts"
 
@@ -43,9 +44,46 @@ def store_snapshot(root: Path, snapshot: bytes) -> str:
     Raises:
         HostError: it could not be written.
     """
-    name = snapshot_hash(snapshot).replace(":", "-") + ".json"
-    write_new(private_directory(root / FOLDER) / name, snapshot)
-    return f"{FOLDER}/{name}"
+    shown = snapshot_path(snapshot_hash(snapshot))
+    private_directory(root / FOLDER)
+    write_new(root / shown, snapshot)
+    return shown
+
+
+def snapshot_path(hash_: str) -> str:
+    """Where the snapshot of this hash is kept, relative to the repository."""
+    return f"{FOLDER}/{hash_.replace(':', '-')}.json"
+
+
+def read_snapshot(root: Path, hash_: str) -> bytes:
+    """The kept snapshot of this hash.
+
+    Raises:
+        HostError: it cannot be read, or its bytes are not what its name says.
+    """
+    return verified(root / snapshot_path(hash_), hash_)
+
+
+def verified(path: Path, hash_: str) -> bytes:
+    """A snapshot file whose bytes have the hash of its name.
+
+    Raises:
+        HostError: it cannot be read, or its bytes are not what its name says.
+    """
+    content = read_bytes(path)
+    if snapshot_hash(content) != hash_:
+        raise HostError(
+            Finding(
+                code="OTA_SNAPSHOT_DAMAGED",
+                summary=f"{path.name} is not the snapshot its name says",
+                why=f"its bytes have the hash {snapshot_hash(content)}",
+                next="`ota receipt --archive` keeps a new one; remove the damaged file",
+                category="execution",
+                owner="host",
+                title="No snapshot to show",
+            )
+        )
+    return content
 
 
 def with_snapshot(receipt: dict[str, object], root: Path, snapshot: bytes) -> None:

@@ -50,7 +50,7 @@ def environment_of(context: RunContext, step: StepPlan, *, is_again: bool = Fals
     masker = context.learn_secrets(resolved.secrets)
     return StepEnvironment(
         variables=resolved.process,
-        shown=tuple(_shown(entry) for entry in resolved.entries if _is_worth_showing(entry)),
+        shown=tuple(shown_value(entry) for entry in resolved.entries if _is_worth_showing(entry)),
         masker=masker,
         findings=errors_among(resolved.findings),
         secret_names=_secret_names(resolved),
@@ -69,7 +69,8 @@ def _is_worth_showing(entry: EnvEntry) -> bool:
     return entry.value is not None and not is_fallback and not entry.name.startswith(_SET_BY_OTA)
 
 
-def _shown(entry: EnvEntry) -> EnvValue:
+def shown_value(entry: EnvEntry) -> EnvValue:
+    """A resolved variable as evidence may hold it."""
     loaded = entry.winner.loaded if entry.winner is not None else None
     return EnvValue(
         name=entry.name,

@@ -118,7 +118,11 @@ class Deadline(Struct, frozen=True, kw_only=True):
 
 def now_utc(clock: Clock = SYSTEM_CLOCK) -> str:
     """The wall clock as RFC 3339 in UTC with milliseconds: `2025-06-15T15:06:40.000Z`."""
-    milliseconds = int(clock.wall_s() * 1000)
+    return utc_stamp(int(clock.wall_s() * 1000))
+
+
+def utc_stamp(milliseconds: int) -> str:
+    """Milliseconds since the epoch as `now_utc` writes them."""
     return f"{utc_text(milliseconds, '%Y-%m-%dT%H:%M:%S')}.{milliseconds % 1000:03d}Z"
 
 

@@ -18,7 +18,7 @@ _START_HERE = (
     ("ota tasks --use", "what can be run, and what to type"),
     ("ota run <task> --dry-run", "what would happen"),
     ("ota run <task>", "do it"),
-    ("ota receipt", "what the last archived run did"),
+    ("ota receipt --show latest", "what the last archived run did"),
 )
 
 Row = tuple[str, str]

@@ -8,6 +8,8 @@ Source: commands specification 2.10, 12; json-and-receipts specification 4, 5.5.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from ota.cli.render.listing import Document, Report, pairs
 from ota.cli.render.style import Style
 from ota.cli.render.task_text import workflow_line
@@ -29,19 +31,42 @@ _LOGS = {"stdout": "Stdout", "stderr": "Stderr"}
 def archive_text(archived: Archived, style: Style) -> str:
     """One archived receipt."""
     document = archived.document or {}
-    receipt = _map(document, "receipt")
-    report = _begun(receipt, document.get("ok") is True, style)
+    report = _begun(_map(document, "receipt"), document.get("ok") is True, style)
     report.section("Archive")
     report.row("File", archived.archive_path)
     report.row("Archived", archived.archived_at)
+    return _told(report, document)
+
+
+def capture_text(document: Document, style: Style, again: str) -> str:
+    """A readiness capture of now. `again`: the command that made it."""
+    is_ready = document["ok"] is True
+    report = _begun(_map(document, "receipt"), is_ready, style)
+    keep: tuple[str, ...] = ()
+    if "archive_path" in document:
+        report.section("Archive")
+        report.row("File", document["archive_path"])
+        promoted = _map(document, "promoted_baseline")
+        report.row("Baseline", promoted.get("path"))
+        report.row("Promoted", promoted.get("promoted_at"))
+    elif is_ready:
+        keep = (f"`{again} --archive` keeps this receipt",)
+    return _told(report, document, *keep)
+
+
+def _told(report: Report, document: Document, *following: str) -> str:
+    """What archives and captures tell alike."""
+    receipt = _map(document, "receipt")
     _facts(report, receipt, _map(document, "summary"))
-    blocked = receipt.get("blocked")
-    if isinstance(blocked, list) and blocked:
-        report.section("Blocked")
-        report.bullets(map(str, blocked))
-    following = receipt.get("next_steps")
-    if isinstance(following, list) and following:
-        report.next(*map(str, following))
+    for title, key in (("Policy", "policy"), ("Blocked", "blocked")):
+        lines = receipt.get(key)
+        if isinstance(lines, list) and lines:
+            report.section(title)
+            report.bullets(map(str, lines))
+    steps = receipt.get("next_steps")
+    actions = [*map(str, steps), *following] if isinstance(steps, list) else list(following)
+    if actions:
+        report.next(*actions)
     return report.text()
 
 
@@ -55,7 +80,7 @@ def receipt_text(receipt: Document, style: Style) -> str:
 def _begun(receipt: Document, is_good: bool, style: Style) -> Report:
     report = Report(style)
     report.block(style.header("RECEIPT", _word(receipt.get("contract"))))
-    status = _word(receipt.get("status")) or ("ready" if is_good else "not ready")
+    status = _word(receipt.get("status")) or ("READY" if is_good else "NOT READY")
     report.block(style.good(status) if is_good else style.other(status, "error"))
     return report
 
@@ -66,6 +91,8 @@ def _facts(report: Report, receipt: Document, summary: Document) -> None:
     project = _map(identity, "project")
     kind = f" ({project['type']})" if "type" in project else ""
     report.row("Project", f"{_word(project.get('name'))}{kind}")
+    report.row("Metadata", pairs(_map(identity, "metadata")))
+    report.row("Execution", _declared(_map(identity, "execution")))
     report.row("Counts", pairs(_map(identity, "counts")))
     report.section("Execution")
     workflow = _map(receipt, "workflow")
@@ -98,6 +125,16 @@ def _facts(report: Report, receipt: Document, summary: Document) -> None:
     report.row("Counts", _counts(summary))
 
 
+def _declared(execution: Document) -> str:
+    """`preferred=container, supported=container+native`."""
+    return pairs(
+        {
+            key: "+".join(map(str, value)) if isinstance(value, list) else value
+            for key, value in execution.items()
+        }
+    )
+
+
 def _step(step: Document) -> str:
     """`2. READY  web (requested task, native, exit 0, 42 ms); what was worth telling`."""
     role, *notes = _word(step.get("detail")).split("; ")
@@ -108,7 +145,8 @@ def _step(step: Document) -> str:
     if "duration_ms" in step:
         facts.append(f"{step['duration_ms']} ms")
     order, status, label = (_word(step.get(key)) for key in ("order", "status", "label"))
-    return "; ".join((f"{order}. {status}  {label} ({', '.join(facts)})", *notes))
+    told = f" ({', '.join(facts)})" if facts else ""
+    return "; ".join((f"{order}. {status}  {label}{told}", *notes))
 
 
 def _listeners(report: Report, receipt: Document) -> None:
@@ -145,7 +183,8 @@ def _address(host: Document) -> str:
 
 
 def _counts(summary: Document) -> str:
-    return pairs({name.removesuffix("_count"): count for name, count in summary.items()})
+    counts = {name: count for name, count in summary.items() if name.endswith("_count")}
+    return pairs({name.removesuffix("_count"): count for name, count in counts.items()})
 
 
 def history_text(document: Document, style: Style, target: str) -> str:
@@ -164,9 +203,27 @@ def history_text(document: Document, style: Style, target: str) -> str:
         report.section("Skipped Archives")
         report.bullets(f"{each['archive_path']}: {each['error']}" for each in document["invalid_archives"])
     if document["archives"]:
-        report.next(f"`ota receipt{target}` shows the newest, `--show <file>` another")
+        report.next(f"`ota receipt{target} --show latest` shows the newest, `--show <file>` another")
     else:
-        report.next(f"`ota run <task>{target} --archive` keeps one")
+        report.next(
+            f"`ota receipt{target} --archive` keeps one, and so does `ota run <task>{target} --archive`"
+        )
+    return report.text()
+
+
+def snapshot_text(document: Document, style: Style) -> str:
+    """The contract of an archive, normalised."""
+    report = Report(style)
+    report.block(style.header("RECEIPT SNAPSHOT", _word(document["path"])))
+    report.section("Snapshot")
+    report.row("File", document["snapshot_path"])
+    report.row("Hash", document["snapshot_hash"])
+    report.row("Archive", document.get("archive_path"))
+    report.row("Archived", document.get("archived_at"))
+    report.row("Promoted", document.get("promoted_at"))
+    report.section("Contract")
+    for line in msgspec.json.format(msgspec.json.encode(document["snapshot"]), indent=2).decode().split("\n"):
+        report.line(line)
     return report.text()
 
 

@@ -75,6 +75,11 @@ def planned_task(loaded: Loaded, request: Request, selection: Selection) -> str 
     return next((name for name in named if name in loaded.contract.tasks), None)
 
 
+def context_of_task(scope: Scope, task: str | None) -> ContextPlan:
+    """The boundary of a task as the request asks for it, whether or not a run would refuse it."""
+    return plan_context(_task_scope(scope, task))
+
+
 def _task_scope(scope: Scope, task: str | None) -> TaskScope:
     record = scope.contract.tasks[task] if task is not None else Task()
     request = scope.request

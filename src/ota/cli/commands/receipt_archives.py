@@ -1,0 +1,155 @@
+"""`ota receipt --history`, `--show`, `--snapshot`: what is archived, whatever the contract says now.
+
+A missing or broken contract hides no evidence: archives lie beside it and are found without it.
+
+Source: commands specification 12 (history, snapshot); json-and-receipts specification 5.5, 5.6.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ota.cli.flags import Arguments
+from ota.cli.session import CONTRACT_NAME, Session, locate, shown_path
+from ota.errors import ContractUnreadableError, Finding, HostError
+from ota.evidence.archive import FOLDER, Archived, history, named_archive, summary_counts
+
+Document = dict[str, Any]
+
+
+def look_back(arguments: Arguments, session: Session) -> int:
+    """Show the list, one archive, or the contract of one."""
+    contract = _contract(arguments)
+    root, session.shown = contract.parent, shown_path(contract)
+    if arguments.has("--history"):
+        return _history(root, session)
+    if arguments.has("--snapshot"):
+        return _snapshot(root, session, arguments.value("--snapshot") or "")
+    return _archive(root, session, arguments.value("--show") or "")
+
+
+def _contract(arguments: Arguments) -> Path:
+    """The contract beside whose folder `.ota` lies; a folder with archives alone will do."""
+    try:
+        return locate(arguments.path, arguments.value("--file"))
+    except ContractUnreadableError:
+        root = Path(arguments.path or ".").absolute()
+        if not (root / FOLDER).is_dir():
+            raise
+        return root / CONTRACT_NAME
+
+
+# --- one archive ---------------------------------------------------------------------------------
+
+
+def _archive(root: Path, session: Session, name: str) -> int:
+    archived = _latest(root, session) if name == "latest" else named_archive(root, name)
+    if archived.document is None:
+        raise HostError(_unreadable(archived))
+    if session.arguments.is_json:
+        _print(archived.document, session)
+    else:
+        from ota.cli.render.receipt_text import archive_text
+
+        print(archive_text(archived, session.style_of(session.out)), file=session.out)
+    return 0 if archived.document.get("ok") is True else 1
+
+
+def _latest(root: Path, session: Session) -> Archived:
+    archives = history(root)
+    readable = next((each for each in archives if each.document is not None), None)
+    if readable is None and archives:
+        return archives[0]
+    if readable is None:
+        target = session.target(session.arguments.path)
+        raise HostError(
+            Finding(
+                code="OTA_RECEIPT_NONE",
+                summary="no receipts yet",
+                why=f"nothing is archived under {FOLDER}/; runs and captures are kept there when asked to be",
+                next=f"`ota run <task>{target} --archive` or `ota receipt{target} --archive`, "
+                f"then `ota receipt{target} --show latest`",
+                category="execution",
+                title="No receipt to show",
+            )
+        )
+    return readable
+
+
+def _unreadable(archived: Archived) -> Finding:
+    return Finding(
+        code="OTA_RECEIPT_UNREADABLE",
+        summary=f"{archived.archive_path} cannot be shown",
+        why=archived.error,
+        next="`ota receipt --history` lists the archives",
+        category="execution",
+        owner="host",
+        title="No receipt to show",
+    )
+
+
+# --- the contract of one -------------------------------------------------------------------------
+
+
+def _snapshot(root: Path, session: Session, name: str) -> int:
+    from ota.evidence.shown_snapshot import snapshot_document
+
+    again = f"ota receipt{session.target(session.arguments.path)}"
+    document = snapshot_document(root, session.shown, name, again=again)
+    if session.arguments.is_json:
+        _print(document, session)
+    else:
+        from ota.cli.render.receipt_text import snapshot_text
+
+        print(snapshot_text(document, session.style_of(session.out)), file=session.out)
+    return 0
+
+
+# --- all of them ---------------------------------------------------------------------------------
+
+
+def _history(root: Path, session: Session) -> int:
+    archives = history(root)
+    readable = [_row(each) for each in archives if each.document is not None]
+    damaged = [
+        {"archive_path": each.archive_path, "error": each.error} for each in archives if each.document is None
+    ]
+    document: Document = {
+        "ok": True,
+        "path": session.shown,
+        "mode": "history",
+        "summary": {"archive_count": len(readable), "invalid_archive_count": len(damaged)},
+        "archives": readable,
+    }
+    if damaged:
+        document["invalid_archives"] = damaged
+    if session.arguments.is_json:
+        _print(document, session)
+    else:
+        from ota.cli.render.receipt_text import history_text
+
+        style = session.style_of(session.out)
+        print(history_text(document, style, session.target(session.arguments.path)), file=session.out)
+    return 0
+
+
+_COPIED = ("status", "backend", "context", "lifecycle", "target", "provider", "cwd")
+
+
+def _row(archived: Archived) -> Document:
+    document = archived.document or {}
+    receipt = document.get("receipt")
+    assert isinstance(receipt, dict)
+    row: Document = {
+        "archive_path": archived.archive_path,
+        "archived_at": archived.archived_at,
+        "ok": document.get("ok") is True,
+        "contract": str(receipt.get("contract", "")),
+        "summary": summary_counts(document.get("summary")),
+    }
+    return row | {key: receipt[key] for key in _COPIED if isinstance(receipt.get(key), str)}
+
+
+def _print(document: object, session: Session) -> None:
+    from ota.cli.render.json import print_document
+
+    print_document(document, session.out)
