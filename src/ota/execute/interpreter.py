@@ -184,13 +184,13 @@ class Interpreter:
     # -- outcomes without a body ---------------------------------------------------------------
 
     def _skipped(self, step: StepPlan, why: str) -> StepResult:
-        with self._step(step) as finish:
+        with self.told(step) as finish:
             self._note(step, f"condition not met: {why}")
             finish("SKIPPED", None, was_attempted=False)
         return StepResult(step=step.id, status="SKIPPED")
 
     def _refused(self, step: StepPlan, failure: Failure) -> StepResult:
-        with self._step(step) as finish:
+        with self.told(step) as finish:
             self._note(step, failure.detail)
             finish("FAILED", None, was_attempted=False)
         result = StepResult(step=step.id, status="FAILED", exit_code=failure.exit_code, failure=failure)
@@ -211,7 +211,7 @@ class Interpreter:
     def _body(self, step: StepPlan) -> StepResult:
         if self._is_stopped(step):
             return StepResult(step=step.id, status="BLOCKED")
-        with self._step(step) as finish:
+        with self.told(step) as finish:
             end = self._run_body(step)
             status: StepStatus = "READY" if end.is_success else "INTERRUPTED" if end.interrupt else "FAILED"
             if status == "INTERRUPTED":
@@ -296,14 +296,15 @@ class Interpreter:
             self._order += 1
             return self._order
 
-    def _step(self, step: StepPlan) -> "_StepBlock":
-        return _StepBlock(self._context, step, self.next_order())
+    def told(self, step: StepPlan) -> "StepBlock":
+        """A step whose beginning and end are told: entering gives the function that says how it ended."""
+        return StepBlock(self._context, step, self.next_order())
 
 
 Finish = Callable[..., None]
 
 
-class _StepBlock:
+class StepBlock:
     """Emits the beginning and, exactly once, the end of a step."""
 
     def __init__(self, context: RunContext, step: StepPlan, order: int) -> None:

@@ -26,9 +26,7 @@ from ota.execute.events import (
     Reachable,
     ReadinessExhausted,
     RunNote,
-    StepEnded,
     StepNote,
-    StepStarted,
     StepStatus,
     Waiting,
 )
@@ -210,8 +208,14 @@ class RunService:
     # -- what runs already -----------------------------------------------------------------------
 
     def _reuse(self, running: Running) -> Fate | None:
+        with self._interpreter.told(self._step) as finish:
+            status, fate = self._prove(running)
+            finish(status, None, was_attempted=False)
+        return fate
+
+    def _prove(self, running: Running) -> tuple[StepStatus, Fate | None]:
+        """It has to answer for itself as if it had been started now."""
         context, step = self._context, self._step
-        self._begin_step()
         context.stream.emit(
             AlreadyRunning(
                 step=step.id,
@@ -244,14 +248,11 @@ class RunService:
                     context.stream.emit(
                         EndpointConfirmed(step=step.id, endpoint=endpoint, elapsed_ms=elapsed_ms)
                     )
-                self._end_step("READY")
-                return None
+                return "READY", None
             case Exhausted():
-                self._end_step("FAILED")
-                return self._not_ready(running, outcome)
+                return "FAILED", self._not_ready(running, outcome)
             case _:
-                self._end_step("INTERRUPTED")
-                return self._interrupted()
+                return "INTERRUPTED", self._interrupted()
 
     def _gated(self, resolved: Endpoints) -> Endpoint | None:
         readiness = self._runtime.readiness
@@ -291,37 +292,6 @@ class RunService:
             fix=f"{look} with `{running.stop}` and run this again",
         )
         return Fate(status="FAILED", failure=_failure(self._step, finding, origin="readiness"))
-
-    def _begin_step(self) -> None:
-        context, step = self._context, self._step
-        context.stream.emit(
-            StepStarted(
-                step=step.id,
-                order=self._interpreter.next_order(),
-                task=step.task.name,
-                relation=step.relation,
-                parent=step.parent,
-                generation=step.generation,
-                plane=step.task.context.plane,
-                context=step.task.context.name,
-                lifecycle=step.task.context.lifecycle,
-                at=now_utc(context.clock),
-                monotonic_s=context.clock.monotonic_s(),
-            )
-        )
-
-    def _end_step(self, status: StepStatus) -> None:
-        context = self._context
-        context.stream.emit(
-            StepEnded(
-                step=self._step.id,
-                status=status,
-                exit_code=None,
-                at=now_utc(context.clock),
-                monotonic_s=context.clock.monotonic_s(),
-                was_attempted=False,
-            )
-        )
 
     def _telling(self) -> Callable[[Attempt], None]:
         told_at = self._context.clock.monotonic_s()
