@@ -30,6 +30,7 @@ import engine_host
 import engine_images
 import engine_packages
 import engine_podman
+import engine_programs
 from engine_host import EngineError, Home
 
 CACHE = Path(__file__).resolve().parents[2] / "build" / "engines"
@@ -98,6 +99,7 @@ def up(home: Home, *, with_debian: bool) -> None:
         home.keep(state)
         engine_packages.place_compose_plugin(CACHE, Path(state["environment"]["DOCKER_CONFIG"]))
         engine_images.build_missing(state["environment"], CACHE, with_debian=with_debian)
+        engine_programs.build_missing(state["environment"], CACHE)
     status(home, as_json=False)
 
 

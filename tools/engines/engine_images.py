@@ -4,6 +4,7 @@
 `ota-test/kv`       a service on port 6379 (`KV_PORT`) that answers PING, SET, GET and DEL as Redis does
 `ota-test/debian`   Debian by debootstrap with `python3`, `redis-server`, `apt-get`; only with `up --debian`
 
+Those with programs of this machine in them are in engine_programs.
 An image carries the digest of what it was made from and is made anew when that changes.
 """
 
@@ -106,7 +107,7 @@ def keep(
     must(engine, "import", *words, str(archive), f"{name}:latest", environment=environment, limit_s=300)
 
 
-def pack_busybox(archive: Path) -> None:
+def pack_busybox(archive: Path, *, users: str = USERS, groups: str = GROUPS) -> None:
     """The same bytes for the same busybox: no times, no owners."""
     program = find("busybox")
     assert program is not None
@@ -130,8 +131,8 @@ def pack_busybox(archive: Path) -> None:
                 add(f"bin/{applet}", tarfile.SYMTYPE, 0o777, link="busybox")
         add("usr/bin/env", tarfile.SYMTYPE, 0o777, link="/bin/busybox")
         for name, mode, text in (
-            ("etc/passwd", 0o644, USERS),
-            ("etc/group", 0o644, GROUPS),
+            ("etc/passwd", 0o644, users),
+            ("etc/group", 0o644, groups),
             ("www/index.html", 0o644, "hello\n"),
             ("bin/kv", 0o755, KV_SERVER),
             ("bin/kv-session", 0o755, KV_SESSION),

@@ -35,6 +35,11 @@ LIBRARIES = (
     ("/usr/lib/podman/aardvark-dns", "aardvark-dns"),
     ("/usr/libexec/podman/catatonit", "catatonit"),
 )
+# What the images have from this machine.
+SERVERS = (
+    ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
+    ("/usr/lib/postgresql/15/bin/psql", "postgresql-client-15"),
+)
 TRIXIE = """\
 Types: deb
 URIs: {mirror}
@@ -80,7 +85,7 @@ def is_static(program: str) -> bool:
 def missing(*, with_debian: bool) -> list[str]:
     programs = PROGRAMS + (DEBIAN_PROGRAMS if with_debian else ())
     wanted = [package for program, package in programs if find(program) is None]
-    wanted += [package for path, package in LIBRARIES if not Path(path).exists()]
+    wanted += [package for path, package in LIBRARIES + SERVERS if not Path(path).exists()]
     busybox = find("busybox")
     if busybox is None or not is_static(busybox):
         wanted.append("busybox-static")
