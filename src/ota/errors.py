@@ -72,6 +72,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     evidence: Evidence = Evidence()
     title: str = ""
     """Heading of the failure block; empty: the command's own default (commands 1.8)."""
+    member: str = ""
+    """The monorepo member it is told of; empty: the contract at hand."""
 
 
 class OtaError(Exception):
@@ -108,12 +110,12 @@ def errors_among(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def in_file_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Findings by line and column; those without a place keep their order, last."""
+    """Findings by file, line and column; those without a place keep their order, last."""
 
-    def key(finding: Finding) -> tuple[int, int, int]:
+    def key(finding: Finding) -> tuple[int, str, int, int]:
         place = finding.place
         if place is None or place.line == 0:
-            return (1, 0, 0)
-        return (0, place.line, place.column)
+            return (1, "", 0, 0)
+        return (0, place.file, place.line, place.column)
 
     return tuple(sorted(findings, key=key))

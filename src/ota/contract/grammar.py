@@ -268,6 +268,11 @@ def normalise_boundary_path(text: str) -> str:
     return "/".join(_segments(text))
 
 
+def member_directory(text: str) -> str:
+    """A member of a monorepo, spelled in one way: `./a/` and `a` are one directory."""
+    return "/".join(part for part in text.strip().replace("\\", "/").split("/") if part not in ("", "."))
+
+
 def path_within(inner: str, outer: str) -> bool:
     """Is `inner` the same as `outer`, or below it? By whole segments: `ab` is not within `a`."""
     inner_parts, outer_parts = _segments(inner), _segments(outer)

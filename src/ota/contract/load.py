@@ -1,7 +1,8 @@
 """Loading one contract file: what is already known of it, else bytes, tree, records, rules.
 
 Proving is `ota.contract.proof`'s and costs YAML and the rules, so it is imported only for a file
-that `ota.contract.cache` does not know.
+that `ota.contract.cache` does not know. Contracts that a contract names are `ota.contract.neighbours`',
+members of a monorepo `ota.contract.members`'; both are imported only for bytes that hold their words.
 
 Source: contract specification 0.1; commands specification 1.2; decision D16.
 """
@@ -15,7 +16,13 @@ from ota.source.reading import read_bytes
 
 if TYPE_CHECKING:
     from ota.contract.model import Contract
+    from ota.contract.neighbours import Neighbours
     from ota.source.tree import Path_, Tree
+
+CONTRACT_NAME = "ota.yaml"
+_ROOT_WORD = b"monorepo"
+_ABROAD_WORDS = (b"member", b"repo:", b"repo :", b'repo"', b"repo'")
+"""One of them is in every contract that names a contract beside it; the others need not be searched."""
 
 
 class Written:
@@ -48,7 +55,10 @@ class Loaded:
         self.written = written
         self.memory: Memory | None = None
         """Where it is worth keeping; None for what was recalled."""
+        self.member: str | None = None
+        """The monorepo member whose effective contract it is, when it was asked for by name."""
         self._known = known
+        self._neighbours: Neighbours | None = None
 
     @property
     def contract(self) -> "Contract":
@@ -68,6 +78,26 @@ class Loaded:
         """The contract's directory: where native bodies run."""
         return self.path.parent
 
+    @property
+    def neighbours(self) -> "Neighbours":
+        """The other contracts that this one may name; each is read when it is asked for."""
+        if self._neighbours is None:
+            from ota.contract.neighbours import Neighbours
+
+            self._neighbours = Neighbours(self.path)
+        return self._neighbours
+
+    @neighbours.setter
+    def neighbours(self, neighbours: "Neighbours") -> None:
+        self._neighbours = neighbours
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The members of a monorepo root, as declared; none for every other contract."""
+        if _ROOT_WORD not in self.written.data or self.contract.workspace is None:
+            return ()
+        return self.contract.workspace.directories
+
     def remember(self) -> None:
         """Keep what was proven for the next command; for commands that write below `.ota/` anyway."""
         if self.memory is not None:
@@ -79,8 +109,8 @@ class Loaded:
         return self.written.place(field)
 
 
-def load(path: Path, shown: str) -> Loaded:
-    """Read and prove a contract file, or recall that it was proven.
+def load(path: Path, shown: str, *, is_alone: bool = False) -> Loaded:
+    """Read and prove a contract file, or recall that it was proven. `is_alone`: whatever others say.
 
     Raises:
         ContractUnreadableError: no record exists (read, parse and compat errors).
@@ -89,20 +119,50 @@ def load(path: Path, shown: str) -> Loaded:
     data = read_bytes(path, shown)
     memory = Memory(path)
     known = memory.recall(data, shown)
-    if known is not None:
-        return Loaded(path, shown, Written(shown, data), known)
-    loaded = load_bytes(data, path, shown)
-    loaded.memory = memory
+    neighbours = None if is_alone else _neighbours(data, path)
+    if known is None:
+        proven, tree = _prove(data, shown, neighbours)
+        loaded = Loaded(path, shown, Written(shown, data, tree), proven)
+        loaded.memory, loaded._neighbours = memory, neighbours
+        return loaded
+    loaded = Loaded(path, shown, Written(shown, data), known)
+    if neighbours is not None:  # they may have changed since
+        from ota.contract.proof import require_abroad
+
+        loaded.neighbours = neighbours
+        require_abroad(loaded.contract, neighbours, loaded.place)
     return loaded
 
 
+def _neighbours(data: bytes, path: Path) -> "Neighbours | None":
+    if not any(word in data for word in _ABROAD_WORDS):
+        return None
+    from ota.contract.neighbours import Neighbours
+
+    return Neighbours(path)
+
+
 def load_bytes(data: bytes, path: Path, shown: str) -> Loaded:
-    """`load` for bytes already read: always proven anew."""
+    """`load` for bytes already read: always proven anew, and alone."""
     proven, tree = _prove(data, shown)
     return Loaded(path, shown, Written(shown, data, tree), proven)
 
 
-def _prove(data: bytes, shown: str) -> "tuple[Proven, Tree]":
+def _prove(data: bytes, shown: str, neighbours: "Neighbours | None" = None) -> "tuple[Proven, Tree]":
     from ota.contract.proof import prove_bytes
 
-    return prove_bytes(data, shown)
+    return prove_bytes(data, shown, neighbours)
+
+
+def may_be_member(path: Path) -> bool:
+    """Whether a contract above this one could declare it a member: cheap, and mostly no."""
+    if path.name != CONTRACT_NAME:
+        return False
+    for folder in path.parent.parents:
+        candidate = folder / CONTRACT_NAME
+        try:
+            if candidate.is_file() and _ROOT_WORD in candidate.read_bytes():
+                return True
+        except OSError:
+            continue  # what nobody can read declares nothing
+    return False

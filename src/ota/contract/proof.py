@@ -6,7 +6,8 @@ shape, then rules. Within a kind every independent finding is told, in file orde
 Source: contract specification 0.1; commands specification 1.2; decision D16.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from yaml.nodes import MappingNode, ScalarNode
@@ -19,13 +20,16 @@ from ota.contract.model import LATER_LAYERS, LATER_TASK_LAYERS, LATER_WORKFLOW_L
 from ota.contract.parse import parse
 from ota.contract.rules import violations
 from ota.contract.rules.base import Violation
-from ota.errors import ContractError, ContractUnreadableError, Finding, errors_among, in_file_order
+from ota.errors import ContractError, ContractUnreadableError, Finding, Place, errors_among, in_file_order
 from ota.source.reading import SHOWN_LIMIT, collector_paused, one_line
 from ota.source.tree import Path_, Tree, compose, dotted, is_null
 
+if TYPE_CHECKING:
+    from ota.contract.neighbours import Neighbours
 
-def prove_bytes(data: bytes, shown: str) -> tuple[Proven, Tree]:
-    """What a file's bytes declare, proven, and where it is written.
+
+def prove_bytes(data: bytes, shown: str, neighbours: "Neighbours | None" = None) -> tuple[Proven, Tree]:
+    """What a file's bytes declare, proven, and where it is written. `neighbours`: what it says of them too.
 
     Raises:
         ContractUnreadableError: no record exists (parse and compat errors).
@@ -33,16 +37,43 @@ def prove_bytes(data: bytes, shown: str) -> tuple[Proven, Tree]:
     """
     with collector_paused():
         tree = compose(shown, data)
+        return prove_tree(tree, neighbours), tree
+
+
+def prove_tree(
+    tree: Tree, neighbours: "Neighbours | None" = None, *, known: Sequence[Finding] = ()
+) -> Proven:
+    """`prove_bytes` for what was composed already. `known`: what there was to say of it before."""
+    with collector_paused():
         contract, findings = parse(tree, Contract)
-        _check_minimum_version(tree, findings)
+        check_minimum_version(tree, findings)
         if contract is None:
-            raise ContractUnreadableError(*in_file_order(findings))
-        told = in_file_order(
-            [*prove(contract, tree), *_flat_fulfillments(contract, tree), *_later_layers(contract, tree)]
-        )
+            raise ContractUnreadableError(*in_file_order([*known, *findings]))
+        own = [*prove(contract, tree), *_flat_fulfillments(contract, tree), *_later_layers(contract, tree)]
+        others = _told_abroad(contract, neighbours, tree.place) if neighbours is not None else []
+        told = in_file_order([*known, *own, *others])
     if errors_among(told):
         raise ContractError(*told)
-    return Proven(contract=contract, warnings=told), tree
+    return Proven(contract=contract, warnings=told)
+
+
+def require_abroad(contract: Contract, neighbours: "Neighbours", place: Callable[[Path_], Place]) -> None:
+    """Ask only what a proven contract says of others.
+
+    Raises:
+        ContractError: something of it is wrong.
+    """
+    told = in_file_order(_told_abroad(contract, neighbours, place))
+    if told:
+        raise ContractError(*told)
+
+
+def _told_abroad(
+    contract: Contract, neighbours: "Neighbours", place: Callable[[Path_], Place]
+) -> list[Finding]:
+    from ota.contract.rules.abroad import violations_abroad  # paid only by contracts that name others
+
+    return [told_at(violation, place) for violation in violations_abroad(contract, neighbours)]
 
 
 def parsed(data: bytes, shown: str) -> Contract | None:
@@ -57,10 +88,11 @@ def parsed(data: bytes, shown: str) -> Contract | None:
 
 def prove(contract: Contract, tree: Tree) -> list[Finding]:
     """What the rules say of a parsed contract, with positions."""
-    return [_finding(violation, tree) for violation in violations(contract)]
+    return [told_at(violation, tree.place) for violation in violations(contract)]
 
 
-def _finding(violation: Violation, tree: Tree) -> Finding:
+def told_at(violation: Violation, place: Callable[[Path_], Place]) -> Finding:
+    """A broken rule as a finding, where `place` says that its field is written."""
     return Finding(
         code=f"OTA_{violation.rule}",
         severity=violation.severity,
@@ -68,12 +100,12 @@ def _finding(violation: Violation, tree: Tree) -> Finding:
         summary=one_line(violation.summary, SHOWN_LIMIT),
         why=one_line(violation.why, SHOWN_LIMIT),
         next=one_line(violation.next, SHOWN_LIMIT),
-        place=tree.place(violation.path),
+        place=place(violation.path),
         title="Invalid contract" if violation.severity == "error" else "",
     )
 
 
-def _check_minimum_version(tree: Tree, findings: tuple[Finding, ...]) -> None:
+def check_minimum_version(tree: Tree, findings: tuple[Finding, ...]) -> None:
     """V004: an older build refuses before anything else is said, also about keys it does not know."""
     required = _scalar_at(tree, ("metadata", "ota", "minimum_version"))
     if required is None or not _is_newer(required):

@@ -175,9 +175,14 @@ def bind_endpoint(
     )
 
 
-def shared_backend(planes: Planes, caller: Task, plane: Plane, producer: Task) -> str | None:
-    """The shared backend in which caller and producer meet on the caller's plane, if any."""
-    binding = planes.binding_of(producer, plane)
+def shared_backend(
+    planes: Planes, caller: Task, plane: Plane, producer: Task, *, owner: Planes | None = None
+) -> str | None:
+    """The shared backend in which caller and producer meet on the caller's plane, if any.
+
+    `owner`: of a producer in another contract, that contract's planes.
+    """
+    binding = (owner or planes).binding_of(producer, plane)
     backend = planes.execution.shared_backends.get(binding or "")
     if backend is None or backend.backend != plane or (plane == "remote") != (backend.scope == "remote"):
         return None

@@ -9,6 +9,7 @@ Source: contract specification 0.1 (read and parse errors), 0.2.
 """
 
 import re
+from io import BytesIO
 from itertools import chain
 from typing import Any, Literal
 
@@ -58,7 +59,7 @@ _FLOAT = re.compile(
 class _Composer(CParser):
     """Composes in C; tags are marks of how a scalar was written, not types."""
 
-    def __init__(self, stream: bytes) -> None:
+    def __init__(self, stream: "bytes | _Named") -> None:
         CParser.__init__(self, stream)
         self.depth = 0
 
@@ -75,6 +76,14 @@ class _Composer(CParser):
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
+
+
+class _Named(BytesIO):
+    """Bytes of a file whose every mark is to say which file it is of."""
+
+    def __init__(self, file: str, data: bytes) -> None:
+        super().__init__(data)
+        self.name = file
 
 
 class _DepthError(Exception):
@@ -132,6 +141,14 @@ class Tree:
     def at(self, mark: Mark, path: Path_) -> Place:
         """A place from a parser mark; marks count from 0, people from 1."""
         return Place(file=self.file, field=dotted(path), line=mark.line + 1, column=mark.column + 1)
+
+
+class LayeredTree(Tree):
+    """Nodes of several files as one tree. Each of them was composed as a layer, so that its marks name it."""
+
+    def at(self, mark: Mark, path: Path_) -> Place:
+        """A place in the file the mark is of."""
+        return Place(file=mark.name, field=dotted(path), line=mark.line + 1, column=mark.column + 1)
 
 
 def dotted(path: Path_) -> str:
@@ -216,8 +233,8 @@ def _to_float(text: str) -> float:
     return float(text)
 
 
-def compose(file: str, data: bytes) -> Tree:
-    """One document's located tree.
+def compose(file: str, data: bytes, *, is_layer: bool = False) -> Tree:
+    """One document's located tree. `is_layer`: it is to become part of a `LayeredTree`.
 
     Raises:
         ContractUnreadableError: too large, not UTF-8, not YAML, several documents, too deep, empty,
@@ -233,7 +250,7 @@ def compose(file: str, data: bytes) -> Tree:
         )
     _check_encoding(file, data)
     with collector_paused():
-        root = _root_of(file, data)
+        root = _root_of(file, data, is_layer=is_layer)
     if root is None or is_null(root):
         raise unreadable(
             "OTA_CONTRACT_EMPTY",
@@ -248,8 +265,9 @@ def compose(file: str, data: bytes) -> Tree:
     return Tree(file, root)
 
 
-def _root_of(file: str, data: bytes) -> Node | None:
-    parser = _Composer(data)
+def _root_of(file: str, data: bytes, *, is_layer: bool) -> Node | None:
+    # as a stream the same bytes cost calls back into Python, so only where names are needed
+    parser = _Composer(_Named(file, data) if is_layer else data)
     try:
         return parser.get_single_node()
     except YAMLError as error:

@@ -28,11 +28,8 @@ RULES = numbers(
 NOT_PURE = {
     "V004": "a newer minimum version is told at load, before any rule",
     "V005": "detection says it when it writes ownership",
-    "V013": "needs the member's own file",
-    "V014": "needs the member's own file",
-    "V219": "needs the producing repository's contract",
-    "V220": "needs the producing repository's contract",
-    "V412": "needs the member's or repository's contract",
+    "V013": "needs the member's own file; told where it is loaded",
+    "V014": "needs the member's own file; told where it is loaded",
     "V422": "a worker without listeners is allowed; it draws advice only",
     "V249": "a file check without `expect` means `exists`",
 }

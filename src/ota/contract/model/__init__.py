@@ -39,6 +39,23 @@ class MonorepoWorkspace(Struct, frozen=True, kw_only=True):
     type: Literal["monorepo"]
     members: tuple[str, ...]
 
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """The declared members, each once, spelled in one way."""
+        from ota.contract.grammar import member_directory  # paid by monorepos only
+
+        return tuple(dict.fromkeys(name for name in map(member_directory, self.members) if name))
+
+    def named(self, asked: str) -> str | None:
+        """The member somebody means: its directory, or the last part of one that no other ends in."""
+        from ota.contract.grammar import member_directory
+
+        directory = member_directory(asked)
+        if directory in self.directories:
+            return directory
+        ending = [name for name in self.directories if name.rpartition("/")[2] == directory]
+        return ending[0] if len(ending) == 1 else None
+
 
 class Contract(Struct, frozen=True, kw_only=True):
     """One `ota.yaml`."""

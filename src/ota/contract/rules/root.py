@@ -1,7 +1,7 @@
 """Rules of the contract's root: version, project, metadata, workspace, repo policies.
 
 Not here: V004 (`ota.contract.load` decides it before rules run), V005 (detection says it when it
-writes ownership), V013 and V014 (they need the member's own file).
+writes ownership), V013 and V014 (`ota.contract.members`: they need the member's own file).
 
 Source: contract specification 2, 3, 19; appendix A, V001 to V012.
 """
@@ -9,7 +9,7 @@ Source: contract specification 2, 3, 19; appendix A, V001 to V012.
 from collections.abc import Iterator
 from types import MappingProxyType
 
-from ota.contract.grammar import parse_semver
+from ota.contract.grammar import member_directory, parse_semver
 from ota.contract.rules.base import Rule, Subject, Violation
 from ota.contract.rules.values import empty_entries, empty_text
 
@@ -77,7 +77,7 @@ def workspace_members(subject: Subject) -> Iterator[Violation]:
     yield from empty_entries("V011", path, workspace.members)
     seen: set[str] = set()
     for index, member in enumerate(workspace.members):
-        directory = _directory(member)
+        directory = member_directory(member)
         if directory and directory in seen:
             yield Violation(
                 rule="V012",
@@ -87,11 +87,6 @@ def workspace_members(subject: Subject) -> Iterator[Violation]:
                 next=f"remove the duplicate member `{member}`",
             )
         seen.add(directory)
-
-
-def _directory(member: str) -> str:
-    """`./a/` and `a` are one directory."""
-    return "/".join(part for part in member.strip().replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def org_policy_keys(subject: Subject) -> Iterator[Violation]:

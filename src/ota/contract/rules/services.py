@@ -1,6 +1,6 @@
 """Rules of `services`: who manages one, how it is reached, when it is ready.
 
-Not here: V219 and V220 (a producer's own contract is not known to one contract alone). Manager kinds
+Not here: V219 and V220 (`abroad`; a producer's contract is not known to one contract alone). Manager kinds
 that are not supported yet are refused by the parser (P03), which lists the supported ones.
 
 Source: contract specification 12; runtime specification 13; appendix A, V205 to V243; decision D10.

@@ -1,7 +1,7 @@
 """Rules of `tasks.*.targets`: what a target names.
 
 What starting a producer needs is in `activation`. Producers in other contracts are resolved
-where those contracts are loaded (V396 to V400 and V412 for `member` and `repo`).
+in `abroad` (V396 to V400 and V412 for `member` and `repo`).
 
 Source: contract specification 15.7; runtime specification 15.1; decision D26;
 appendix A V390 to V403, V411 to V414.
@@ -43,7 +43,8 @@ def _targets(subject: Subject) -> Iterator[Declared]:
             )
 
 
-def _services(subject: Subject) -> Iterator[tuple[Declared, FieldPath, TargetService]]:
+def service_targets(subject: Subject) -> Iterator[tuple[Declared, FieldPath, TargetService]]:
+    """Targets that name a producer, wherever it lives."""
     for declared in subject.collected(_targets):
         if declared.target.service is not None:
             yield declared, (*declared.path, "service"), declared.target.service
@@ -51,7 +52,7 @@ def _services(subject: Subject) -> Iterator[tuple[Declared, FieldPath, TargetSer
 
 def local_producers(subject: Subject) -> Iterator[tuple[Declared, FieldPath, TargetService, Task]]:
     """Targets whose producer is a task of this contract."""
-    for declared, path, service in _services(subject):
+    for declared, path, service in service_targets(subject):
         producer = subject.contract.tasks.get(service.task)
         if producer is not None and service.member is None and service.repo is None:
             yield declared, path, service, producer
@@ -101,14 +102,14 @@ def url_activation(subject: Subject) -> Iterator[Violation]:
 
 def empty_service_value(subject: Subject) -> Iterator[Violation]:
     """V394."""
-    for _, path, service in _services(subject):
+    for _, path, service in service_targets(subject):
         for key in ("task", "member", "repo", "listener"):
             yield from empty_text("V394", (*path, key), getattr(service, key))
 
 
 def member_and_repo(subject: Subject) -> Iterator[Violation]:
     """V395."""
-    for _, path, service in _services(subject):
+    for _, path, service in service_targets(subject):
         if service.member is not None and service.repo is not None:
             yield broken(
                 "V395",
@@ -121,7 +122,7 @@ def member_and_repo(subject: Subject) -> Iterator[Violation]:
 
 def unknown_producer(subject: Subject) -> Iterator[Violation]:
     """V396, for this contract. An empty name is V394."""
-    for _, path, service in _services(subject):
+    for _, path, service in service_targets(subject):
         if service.task.strip() and service.member is None and service.repo is None:
             yield from unknown(subject, "V396", (*path, "task"), "task", service.task, subject.contract.tasks)
 
@@ -131,10 +132,12 @@ def unknown_member(subject: Subject) -> Iterator[Violation]:
     workspace = subject.contract.workspace
     if workspace is None:
         return
-    known = {*workspace.members, *(member.rstrip("/").rpartition("/")[2] for member in workspace.members)}
-    for _, path, service in _services(subject):
-        if service.member is not None and service.member.strip() and service.repo is None:
-            yield from unknown(subject, "V397", (*path, "member"), "workspace member", service.member, known)
+    endings = (name.rpartition("/")[2] for name in workspace.directories)
+    known = {*workspace.directories, *filter(workspace.named, endings)}
+    for _, path, service in service_targets(subject):
+        member = service.member
+        if member and member.strip() and service.repo is None and not workspace.named(member):
+            yield from unknown(subject, "V397", (*path, "member"), "workspace member", member, known)
 
 
 def not_a_service(subject: Subject) -> Iterator[Violation]:
@@ -229,7 +232,7 @@ def colliding_variable(subject: Subject) -> Iterator[Violation]:
 
 def repo_view(subject: Subject) -> Iterator[Violation]:
     """V411. Without a stated view, a repo target means `host`."""
-    for _, path, service in _services(subject):
+    for _, path, service in service_targets(subject):
         if service.repo is not None and service.address_view not in (None, "host"):
             yield broken(
                 "V411",
@@ -242,7 +245,7 @@ def repo_view(subject: Subject) -> Iterator[Violation]:
 
 def member_activation(subject: Subject) -> Iterator[Violation]:
     """V413."""
-    for declared, _, service in _services(subject):
+    for declared, _, service in service_targets(subject):
         mode = declared.target.activation.mode
         if service.member is not None and service.address_view == "host" and mode != "manual":
             yield broken(
@@ -259,7 +262,7 @@ def unshared_member(subject: Subject) -> Iterator[Violation]:
 
     A remote caller may share through its context, which only the member's contract can prove.
     """
-    for declared, path, service in _services(subject):
+    for declared, path, service in service_targets(subject):
         if service.member is None or service.repo is not None or service.address_view == "host":
             continue
         for plane in subject.planes.planes_of(declared.task):
