@@ -29,6 +29,8 @@ CALL_LIMIT_S = 60.0
 STOPPING_LIMIT_S = 5.0
 """What a call in progress still gets once the user asked to stop: half a request helps nobody."""
 PROXIED_LIMIT_BYTES = 4 * 1024 * 1024
+_LISTINGS = 20
+_LISTING_PAUSE_S = 0.02
 _TURN_S = 0.05
 _DETAIL_LIMIT = 600
 
@@ -237,6 +239,23 @@ def require(engine: Engine, action: str, *args: str, limit_s: float = CALL_LIMIT
     answer = ask(engine, *args, limit_s=limit_s)
     if not answer.is_ok:
         raise HostError(refusal(engine, answer, action))
+    return answer
+
+
+def ask_list(engine: Engine, *args: str, limit_s: float = CALL_LIMIT_S) -> EngineAnswer:
+    """A list of everything; asked again when something of it went away meanwhile.
+
+    Podman then fails as a whole, and what goes away may be anybody's.
+
+    Raises:
+        HostError: as of `ask`.
+    """
+    answer = ask(engine, *args, limit_s=limit_s)
+    for _ in range(_LISTINGS - 1):
+        if not is_absent(answer):
+            break
+        engine.clock.sleep(_LISTING_PAUSE_S)
+        answer = ask(engine, *args, limit_s=limit_s)
     return answer
 
 

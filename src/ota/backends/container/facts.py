@@ -13,7 +13,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ota.backends.container.engine import CALL_LIMIT_S, Engine, EngineAnswer, ask, is_absent, refusal
+from ota.backends.container.engine import (
+    CALL_LIMIT_S,
+    Engine,
+    EngineAnswer,
+    ask,
+    ask_list,
+    is_absent,
+    refusal,
+)
 from ota.backends.container.identity import (
     LABEL_FAMILY,
     LABEL_LIFECYCLE,
@@ -126,7 +134,7 @@ def list_containers(engine: Engine, *filters: str, limit_s: float = CALL_LIMIT_S
     """
     chosen = [word for each in filters for word in ("--filter", each)]
     form = "json" if engine.is_podman else _DOCKER_LINE
-    answer = ask(engine, "ps", "-a", "--no-trunc", *chosen, "--format", form, limit_s=limit_s)
+    answer = ask_list(engine, "ps", "-a", "--no-trunc", *chosen, "--format", form, limit_s=limit_s)
     if not answer.is_ok:
         raise HostError(refusal(engine, answer, "list containers"))
     try:

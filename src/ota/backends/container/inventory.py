@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ota.backends.container.engine import Engine, EngineAnswer, ask, refusal, require
+from ota.backends.container.engine import Engine, EngineAnswer, ask, ask_list, refusal
 from ota.backends.container.facts import container_facts, unreadable
 from ota.errors import HostError
 from ota.resolve.injection import CONTAINER_WORKSPACE
@@ -120,7 +120,9 @@ def listed(engine: Engine, kind: Kind) -> tuple[str, ...]:
     Raises:
         HostError: the engine does not answer, or will not say.
     """
-    answer = require(engine, f"list its {kind}s", *_LISTS[kind], limit_s=LIST_LIMIT_S)
+    answer = ask_list(engine, *_LISTS[kind], limit_s=LIST_LIMIT_S)
+    if not answer.is_ok:
+        raise HostError(refusal(engine, answer, f"list its {kind}s"))
     return tuple(dict.fromkeys(answer.stdout.split()))
 
 

@@ -8,7 +8,7 @@ Source: runtime specification 13.4, 4.2; decisions D24, D30.
 
 from collections.abc import Iterable, Sequence
 
-from ota.backends.container.engine import Engine, ask, refusal, require
+from ota.backends.container.engine import Engine, ask, ask_list, refusal
 from ota.backends.container.identity import network_labels
 from ota.errors import HostError
 from ota.resolve.plan import compose_network
@@ -29,12 +29,24 @@ def ensure_networks(engine: Engine, projects: Sequence[str], token: str) -> tupl
     """
     if not projects:
         return ()
-    listed = require(engine, "list networks", "network", "ls", "--format", "{{.Name}}").stdout.split()
+    listed = existing_networks(engine)
     notes = []
     for project, network in zip(dict.fromkeys(projects), compose_networks(projects), strict=True):
         if network not in listed and _make(engine, project, network, token):
             notes.append(f"network {network} created, for compose project {project} to adopt")
     return tuple(notes)
+
+
+def existing_networks(engine: Engine) -> tuple[str, ...]:
+    """The names of all networks.
+
+    Raises:
+        HostError: the engine does not say.
+    """
+    answer = ask_list(engine, "network", "ls", "--format", "{{.Name}}")
+    if not answer.is_ok:
+        raise HostError(refusal(engine, answer, "list networks"))
+    return tuple(answer.stdout.split())
 
 
 def _make(engine: Engine, project: str, network: str, token: str) -> bool:
