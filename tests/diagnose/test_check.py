@@ -532,10 +532,11 @@ def test_a_service_target_is_asked_at_the_named_endpoint(project):
 
 
 def test_an_endpoint_of_a_container_context_is_not_asked_from_the_host(project):
-    contract = HEAD + SERVICE.replace("PORT", "1").replace("endpoint: host", "endpoint: app")
+    nobody = SERVICE.replace("{image: x}", "{image: x, engines: [nerdctl]}")
+    contract = HEAD + nobody.replace("PORT", "1").replace("endpoint: host", "endpoint: app")
     code, document = checked(project({"ota.yaml": contract}))
     assert (code, set(codes(document))) == (1, {"OTA_CHECK_UNEVALUABLE"})
-    assert "container context `app`" in document["findings"][0]["why"]
+    assert "could not execute the readiness probe of `h` in context `app`" in document["findings"][0]["why"]
 
 
 # --- workflows -----------------------------------------------------------------------------------

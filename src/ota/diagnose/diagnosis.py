@@ -16,6 +16,7 @@ from ota.diagnose.readiness import (
     every_finding,
     precondition_items,
     readiness_jobs,
+    runs_something,
     select_items,
     without_checks,
 )
@@ -58,11 +59,12 @@ def doctor(
 def preconditions(scene: Scene, *, runs_commands: bool = True) -> Diagnosis:
     """What `ota up` has to know before it starts the first service.
 
-    Without `runs_commands` checks that are commands are left out: a preview runs nothing of the repository.
+    Without `runs_commands` checks that are commands, or that a container answers, are left out: a preview
+    runs nothing of the repository.
     """
     items = precondition_items(scene)
-    commands = () if runs_commands else [each.name for each in items.checks if each.run is not None]
-    jobs = [*_before_services(scene, None), *readiness_jobs(scene, without_checks(items, commands))]
+    left_out = () if runs_commands else [each.name for each in items.checks if runs_something(scene, each)]
+    jobs = [*_before_services(scene, None), *readiness_jobs(scene, without_checks(items, left_out))]
     # that a diagnosis from the host does not see other planes is no news about a path that goes there
     found = [each for each in asked(jobs) if not each.code.endswith("_DOCTOR_PARTIAL")]
     return concluded(scene, found)

@@ -129,6 +129,7 @@ def readiness_jobs(scene: Scene, items: ReadinessItems) -> list[Job]:
         should_stop=scene.should_stop,
         clock=scene.clock,
         probes=probes,
+        asker=scene.asker,
     )
     owners = {name: probe.owner for name, probe in probes.items()}
     return [
@@ -147,6 +148,14 @@ def starts_commands(items: ReadinessItems) -> bool:
         check.run is not None or check.kind == "changed_files"
         for check in (*items.checks, *items.signal_checks)
     )
+
+
+def runs_something(scene: Scene, check: Check) -> bool:
+    """Whether asking it runs a command, on this host or in a container."""
+    if check.run is not None:
+        return True
+    resolved = resolve_probe(scene.scope, check.probe) if check.probe is not None else None
+    return isinstance(resolved, ResolvedProbe) and resolved.where is not None
 
 
 def _check(
@@ -272,7 +281,7 @@ def _probe(scene: Scene, name: str, *, is_signal: bool) -> tuple[Finding, ...]:
     from ota.readiness.named import ask
 
     resolved = resolve_probe(scene.scope, name)
-    answer = ask(resolved)
+    answer = ask(resolved, asker=scene.asker)
     return () if answer.holds else (probe_finding(scene, name, resolved, answer, is_signal=is_signal),)
 
 
@@ -281,6 +290,7 @@ def probe_finding(
 ) -> Finding:
     """What an unanswered probe of a workflow means."""
     lane = "SIGNAL_PROBE" if is_signal else "PROBE"
+    is_inside = isinstance(resolved, ResolvedProbe) and resolved.where is not None
     if answer.is_unevaluable:
         headline, state = f"Probe could not be evaluated: {name}", "UNEVALUABLE"
     elif answer.is_timed_out:
@@ -299,7 +309,7 @@ def probe_finding(
         evidence=Evidence(
             observed=scene.masker.mask(answer.observed),
             expected="ready",
-            source="host",
+            source="container_target" if is_inside else "host",
             command=answer.target,
         ),
     )

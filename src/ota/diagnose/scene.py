@@ -15,6 +15,7 @@ from ota.contract.planes import Planes
 from ota.env.masking import Masker
 from ota.env.resolution import ResolvedEnv, resolve_env
 from ota.env.sources import ReadFile
+from ota.readiness.asker import Asker
 from ota.resolve.env_layers import contract_layers
 from ota.resolve.injection import injection
 from ota.resolve.plan import Request, TaskPlan
@@ -116,6 +117,17 @@ class Scene:
         """Whether a workflow's tasks say themselves what they need, so that only that counts."""
         return self.selection.workflow is not None and any(
             self.contract.tasks[task.name].requirements is not None for task in self.path
+        )
+
+    @property
+    def asker(self) -> Asker:
+        """On whose behalf containers are entered for an answer: nobody's who makes anything."""
+        return Asker(
+            root=self.loaded.root,
+            environ=self.environ,
+            run_id=self.run_id,
+            should_stop=lambda: self.should_stop(),
+            clock=self.clock,
         )
 
     # --- the environment -------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from ota.contract.durations import parse_check_timeout
 from ota.contract.model.checks import ChangedFiles, Check, EnvAssertion, EnvCheck, HostRule
 from ota.env.dotenv import read_dotenv
 from ota.errors import HostError
+from ota.readiness.asker import Asker
 from ota.resolve.probes import ProbeProblem, ResolvedProbe
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
 from ota.system.processes import end_processes, owned_processes
@@ -58,6 +59,8 @@ class CheckScene(Struct, frozen=True, kw_only=True):
     clock: Clock = SYSTEM_CLOCK
     probes: Mapping[str, ResolvedProbe | ProbeProblem] = {}
     """The named probes that the checks refer to."""
+    asker: Asker | None = None
+    """On whose behalf containers may be entered for an answer; None: probes are asked from this host only."""
 
 
 def evaluate_many(checks: Sequence[Check], scene: CheckScene) -> tuple[CheckResult, ...]:
@@ -88,7 +91,7 @@ def _probe(check: Check, name: str, scene: CheckScene) -> CheckResult:
 
     unknown = ProbeProblem(name=name, why=f"probe `{name}` is not resolved here", next="ota check")
     timeout_s = parse_check_timeout(check.timeout).ms / 1000 if check.timeout is not None else None
-    answer = ask(scene.probes.get(name, unknown), timeout_s=timeout_s)
+    answer = ask(scene.probes.get(name, unknown), timeout_s=timeout_s, asker=scene.asker)
     return CheckResult(
         holds=answer.holds,
         why=answer.why,

@@ -1,16 +1,24 @@
-"""One resolved probe, asked once from this host, and the answer in the words a finding needs.
+"""One resolved probe, asked once from where its address holds, and the answer in the words a finding needs.
 
-Repetition belongs to `wait`. A request that has to be made inside a container or on a remote is not
-made here at all: it comes back as not evaluable, never as a failure of what it asks about.
+That is this host, or the inside of a container context. Repetition belongs to `wait`. A request that cannot
+be made from there, or has to be made on a remote, comes back as not evaluable: never as a failure of what
+it asks about.
 
 Source: runtime specification 11.1, 11.2; contract specification 13.
 """
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
+from ota.errors import HostError
+from ota.readiness.asker import Asker
 from ota.readiness.probes import HttpProbe, Probe, TcpProbe, statuses_accepted
 from ota.readiness.results import ProbeResult
 from ota.resolve.probes import ProbeProblem, ResolvedProbe
+
+if TYPE_CHECKING:
+    from ota.resolve.plan import TaskPlan
 
 _TIMED_OUT = ("connect_timed_out", "no_answer")
 
@@ -31,8 +39,8 @@ class ProbeAnswer(Struct, frozen=True, kw_only=True):
     result: ProbeResult | None = None
 
 
-def probe_of(resolved: ResolvedProbe, timeout_s: float | None = None) -> Probe:
-    """The attempt that a request stands for."""
+def probe_of(resolved: ResolvedProbe, timeout_s: float | None = None) -> TcpProbe | HttpProbe:
+    """The attempt that a request stands for, made from this host."""
     limit_s = timeout_s if timeout_s is not None else resolved.timeout_ms / 1000
     if resolved.kind == "tcp":
         strictness = "fail" if resolved.is_published else "note"
@@ -56,20 +64,41 @@ def probe_of(resolved: ResolvedProbe, timeout_s: float | None = None) -> Probe:
     )
 
 
-def ask(resolved: ResolvedProbe | ProbeProblem, *, timeout_s: float | None = None) -> ProbeAnswer:
-    """Make the request once; `timeout_s` takes the place of the probe's own."""
+def ask(
+    resolved: ResolvedProbe | ProbeProblem, *, timeout_s: float | None = None, asker: Asker | None = None
+) -> ProbeAnswer:
+    """Make the request once; `timeout_s` takes the place of the probe's own.
+
+    Without an `asker` nothing is asked inside containers.
+    """
     if isinstance(resolved, ProbeProblem):
         return ProbeAnswer(holds=False, why=resolved.why, is_unevaluable=True, next=resolved.next)
-    if resolved.plane != "native":
+    probe: Probe
+    if resolved.plane == "native":
+        probe = probe_of(resolved, timeout_s)
+    elif resolved.where is not None and asker is not None:
+        probe = _from_inside(resolved, resolved.where, timeout_s, asker)
+    else:
         return ProbeAnswer(
             holds=False,
-            why=f"{resolved.target} is an address of {_place(resolved)}; this build asks from the host only",
+            why=f"{resolved.target} is an address of {_place(resolved)}, where nothing is asked here",
             target=resolved.target,
             is_unevaluable=True,
             next=_from_the_host(resolved),
         )
-    result = probe_of(resolved, timeout_s).attempt()
-    why = "" if result.ok else f"{resolved.target}: {result.detail}"
+    try:
+        result = probe.attempt()
+    except HostError as error:
+        finding = error.findings[0]
+        return ProbeAnswer(
+            holds=False,
+            why=f"{finding.summary}: {finding.why}",
+            target=resolved.target,
+            is_unevaluable=True,
+            next=finding.next,
+        )
+    where = f" from {_place(resolved)}" if resolved.where is not None else ""
+    why = "" if result.ok else f"{resolved.target}{where}: {result.detail}"
     return ProbeAnswer(
         holds=result.ok,
         why=why,
@@ -78,6 +107,20 @@ def ask(resolved: ResolvedProbe | ProbeProblem, *, timeout_s: float | None = Non
         is_timed_out=result.cause in _TIMED_OUT,
         next=result.fix,
         result=result,
+    )
+
+
+def _from_inside(resolved: ResolvedProbe, where: "TaskPlan", timeout_s: float | None, asker: Asker) -> Probe:
+    from ota.readiness.inside import InsideProbe  # paid only by probes asked from a container
+
+    return InsideProbe(
+        subject=f"`{resolved.name}`",
+        question=probe_of(resolved, timeout_s),
+        context=resolved.context or "",
+        where=where,
+        asker=asker,
+        timeout_s=timeout_s if timeout_s is not None else resolved.timeout_ms / 1000,
+        otherwise=_from_the_host(resolved),
     )
 
 

@@ -19,10 +19,11 @@ _STATUS = "ota-status "
 _BODY_BYTES = 32768
 
 _PYTHON_HTTP = """\
-import http.client as h,sys
-m,a,p,t,path=sys.argv[1:6]
-c=h.HTTPConnection(a,int(p),timeout=float(t))
-c.request(m,path,headers=dict(x.split(": ",1) for x in sys.argv[6:]))
+import http.client as h,ssl,sys
+s,m,a,p,t,path=sys.argv[1:7]
+c=h.HTTPConnection(a,int(p),timeout=float(t)) if s=="http" else h.HTTPSConnection(
+ a,int(p),timeout=float(t),context=ssl._create_unverified_context())
+c.request(m,path,headers=dict(x.split(": ",1) for x in sys.argv[7:]))
 r=c.getresponse();sys.stdout.write("ota-status %d\\n"%r.status);sys.stdout.flush()
 sys.stdout.buffer.write(r.read(32768))"""
 _PYTHON_TCP = "import socket,sys;socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3]))"
@@ -50,22 +51,30 @@ def tcp_script(address: str, port: int, timeout_s: float) -> str:
 
 
 def http_script(
-    method: str, address: str, port: int, path: str, headers: Mapping[str, str], timeout_s: float
+    method: str,
+    address: str,
+    port: int,
+    path: str,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    *,
+    scheme: str = "http",
 ) -> str:
-    """Prints `ota-status <code>` and then the body; redirects are not followed."""
+    """Prints `ota-status <code>` and then the body; redirects are not followed, certificates not verified."""
     host = f"[{address}]" if ":" in address else address
-    url = quote(f"http://{host}:{port}{path}")
+    url = quote(f"{scheme}://{host}:{port}{path}")
+    unverified = " --no-check-certificate" if scheme == "https" else ""
     fields = [f"{name}: {value}" for name, value in headers.items()]
     curl_fields = "".join(f" -H {quote(field)}" for field in fields)
     wget_fields = "".join(f" --header {quote(field)}" for field in fields)
     python_words = " ".join(
-        quote(word) for word in (method, address, str(port), f"{timeout_s:g}", path, *fields)
+        quote(word) for word in (scheme, method, address, str(port), f"{timeout_s:g}", path, *fields)
     )
     seconds = max(1, round(timeout_s))
     head = " -I" if method == "HEAD" else ""
     return (
         f"{_has('curl')}\n  t=$(mktemp) || exit 1\n"
-        f"  c=$(curl -sS -g{head} -o \"$t\" -w '%{{http_code}}' --max-time {timeout_s:g}"
+        f"  c=$(curl -sS -g -k{head} -o \"$t\" -w '%{{http_code}}' --max-time {timeout_s:g}"
         f"{curl_fields} {url}); e=$?\n"
         f'  [ $e -eq 28 ] && e={TIMED_OUT}; [ $e -eq 0 ] || {{ rm -f "$t"; exit $e; }}\n'
         f'  echo "{_STATUS}$c"; head -c {_BODY_BYTES} "$t"; rm -f "$t"; exit 0\nfi\n'
@@ -74,7 +83,7 @@ def http_script(
         f"{_has('wget')}\n"
         # the wget of some images dies of its own time limit, so another program keeps it where there is one
         f"  w='wget -T {seconds}'; command -v timeout >/dev/null 2>&1 && w='timeout {seconds} wget'\n"
-        f"  b=$($w -q -O -{wget_fields} {url} 2>&1); e=$?\n"
+        f"  b=$($w -q -O -{unverified}{wget_fields} {url} 2>&1); e=$?\n"
         '  case $b in *"HTTP/1."*" "[1-5][0-9][0-9]*) s=${b#*HTTP/1.? }; '
         f'echo "{_STATUS}${{s%% *}}"; exit 0 ;; esac\n'
         '  [ $e -eq 0 ] || { echo "$b" >&2; exit $e; }\n'

@@ -16,9 +16,10 @@ from ota.contract.listeners import readiness_of_surface
 from ota.contract.model.readiness import Probe, ProbeKind, RuntimeReadiness
 from ota.contract.model.scalars import HttpMethod, Plane
 from ota.contract.planes import runtime_on
-from ota.contract.views import Endpoint, observed_endpoint
+from ota.contract.views import Endpoint, Unprovable, observed_endpoint
 from ota.resolve.endpoints import endpoints_of
 from ota.resolve.listening import NAMED_PROBE_STATUSES, accepted_statuses, plan_runtime
+from ota.resolve.plan import TaskPlan
 from ota.resolve.scope import Scope, TaskScope
 from ota.system.addresses import address_text
 
@@ -46,6 +47,8 @@ class ResolvedProbe(Struct, frozen=True, kw_only=True):
     """Where the request is made; native is ota itself on this host."""
     context: str | None = None
     """The context of that plane, when a service endpoint or an observer names one."""
+    where: TaskPlan | None = None
+    """How a task of that context would run, where that is in a container: the request is made there."""
     resolution_plane: str = "command_host"
     """Whose view the address is: `command_host`, or the plane of the observing task."""
     is_published: bool = False
@@ -128,13 +131,22 @@ def _of_task(scope: Scope, name: str, probe: Probe) -> ResolvedProbe | ProbeProb
     if not isinstance(found, Endpoint):
         why = found.reason if found is not None else f"task `{target.name}` or its observer is not declared"
         return ProbeProblem(name=name, why=why, next=found.next if found else "ota validate", owner=owner)
-    observer = scope.contract.tasks.get((target.observer.task if target.observer else None) or "")
+    observer = (target.observer.task if target.observer else None) or ""
     plane: Plane = "native"
     context = None
     resolution_plane = "command_host"
-    if observer is not None:
-        choice = scope.planes.choose(observer)
+    where = None
+    if observer in scope.contract.tasks:
+        observing = TaskScope(
+            scope, observer, scope.planes.choose(scope.contract.tasks[observer]), "depends_on"
+        )
+        choice = observing.choice
         plane, context, resolution_plane = choice.plane, choice.name, choice.plane
+        if plane == "container":
+            seen = _seen_inside(observing, found)
+            if isinstance(seen, Unprovable):
+                return ProbeProblem(name=name, why=seen.reason, next=seen.next, owner=owner)
+            found, where = seen
     producer_plane = scope.planes.plane_of(scope.contract.tasks[target.name])[0]
     return _request(
         name,
@@ -145,10 +157,21 @@ def _of_task(scope: Scope, name: str, probe: Probe) -> ResolvedProbe | ProbeProb
         path=joined_path(found.path, probe.path),
         plane=plane,
         context=context,
+        where=where,
         resolution_plane=resolution_plane,
         is_published=found.source == "host projection" and producer_plane != "native",
         owner=owner,
     )
+
+
+def _seen_inside(observing: TaskScope, found: Endpoint) -> tuple[Endpoint, TaskPlan] | Unprovable:
+    """The address as the observer's container has it, and how that container is come by."""
+    # paid only by probes that a container task observes
+    from ota.resolve.planner import plan_task
+    from ota.resolve.targets import through_host_alias
+
+    seen = through_host_alias(observing, found) if found.source == "host projection" else found
+    return seen if isinstance(seen, Unprovable) else (seen, plan_task(observing))
 
 
 def _of_service(scope: Scope, name: str, probe: Probe) -> ResolvedProbe | ProbeProblem:
@@ -165,17 +188,20 @@ def _of_service(scope: Scope, name: str, probe: Probe) -> ResolvedProbe | ProbeP
             next=f"set `readiness.probes.{name}.target.endpoint`",
             owner=owner,
         )
+    from ota.resolve.services import place_in_context, plane_of_context  # paid only by such probes
+
     endpoint = endpoints[chosen]
     context = endpoint.context or chosen
-    declared = scope.planes.contexts.get(context)
+    plane = plane_of_context(scope, context)
     return _request(
         name,
         probe,
         host=endpoint.address,
         port=endpoint.port,
         path=probe.path or "/",
-        plane=(declared.backend if declared is not None else None) or "native",
+        plane=plane,
         context=context,
+        where=place_in_context(scope, target.name, context) if plane == "container" else None,
         is_published=True,
         owner=owner,
     )
@@ -191,6 +217,7 @@ def _request(
     scheme: Literal["http", "https"] = "http",
     plane: Plane = "native",
     context: str | None = None,
+    where: TaskPlan | None = None,
     resolution_plane: str = "command_host",
     is_published: bool = False,
     is_verified: bool = False,
@@ -210,6 +237,7 @@ def _request(
         timeout_ms=parse_check_timeout(probe.timeout).ms if probe.timeout else DEFAULT_TIMEOUT_MS,
         plane=plane,
         context=context,
+        where=where,
         resolution_plane=resolution_plane,
         is_published=is_published,
         is_verified=is_verified,

@@ -135,15 +135,15 @@ def _form(scope: Scope, name: str, service: Service) -> ReadinessForm | None:
     if readiness.kind == "systemd_active":
         return UnitReadiness()
     context = readiness.from_ or ""
-    plane = _plane(scope, context)
-    where = _where(scope, name, context) if plane == "container" else None
+    plane = plane_of_context(scope, context)
+    where = place_in_context(scope, name, context) if plane == "container" else None
     if readiness.run is not None:
         return CommandReadiness(run=readiness.run, context=context, plane=plane, where=where)
     asked = _request(scope, readiness, _endpoint(service, readiness, context), context, plane)
     return asked if where is None else replace(asked, where=where)
 
 
-def _where(scope: Scope, service: str, context: str) -> TaskPlan:
+def place_in_context(scope: Scope, service: str, context: str) -> TaskPlan:
     """A task of that context that requires the service, so that it joins the network the service is on."""
     from ota.resolve.planner import plan_task  # the planner asks for services itself
 
@@ -203,7 +203,8 @@ def _endpoint(service: Service, readiness: ServiceReadiness, context: str) -> En
     return matching[readiness.endpoint] if readiness.endpoint is not None else next(iter(matching.values()))
 
 
-def _plane(scope: Scope, context: str) -> Plane:
+def plane_of_context(scope: Scope, context: str) -> Plane:
+    """The plane of the context an endpoint or a readiness names."""
     declared = scope.planes.contexts.get(context)
     if declared is not None and declared.backend is not None:
         return declared.backend

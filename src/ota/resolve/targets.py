@@ -8,6 +8,7 @@ Source: contract specification 15.7; runtime specification 15.2, 15.3; decision 
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ota.contract.grammar import is_loopback_only
 from ota.contract.model.scalars import AddressView
@@ -101,39 +102,35 @@ def _resolve(ts: TaskScope, target: Target) -> Resolved:
     if isinstance(found, Unprovable):
         return Resolved(problem=found.reason, next=found.next, listener=listener)
     if view == "host" and ts.choice.plane == "container":
-        return _through_host_alias(ts, found, listener)
+        found = through_host_alias(ts, found)
+        if isinstance(found, Unprovable):
+            return Resolved(problem=found.reason, next=found.next, listener=listener)
     return Resolved(url=found.url, listener=listener)
 
 
-def _through_host_alias(ts: TaskScope, found: Endpoint, listener: str) -> Resolved:
+def through_host_alias(ts: TaskScope, found: Endpoint) -> Endpoint | Unprovable:
     """From a container the host is an engine's alias, where it can be reached at all (D25)."""
     loopback = is_loopback_only(found.address)
     if not loopback and found.address not in ANY_ADDRESS:
-        return Resolved(url=found.url, listener=listener)
+        return found
     if loopback and ts.scope.host.os == "linux":
-        return Resolved(
-            problem=f"a container on a Linux engine cannot reach `{found.authority}`, which listens on "
+        return Unprovable(
+            kind="no host endpoint",
+            reason=f"a container on a Linux engine cannot reach `{found.authority}`, which listens on "
             "loopback only",
             next="publish it on a non-loopback address, bind both tasks to one shared backend with "
             "`address_view: topology`, or run this task natively",
-            listener=listener,
         )
     settings = ts.choice.context.container
     engine = ((settings.engines if settings is not None else None) or DEFAULT_ENGINES)[0]
     alias = _HOST_ALIASES.get(engine)
     if alias is None:
-        return Resolved(
-            problem=f"container engine `{engine}` has no known alias for the host",
+        return Unprovable(
+            kind="no host endpoint",
+            reason=f"container engine `{engine}` has no known alias for the host",
             next="use `docker` or `podman`, or pass the address through the override input",
-            listener=listener,
         )
-    # `Endpoint.url` spells the address; only the address differs from here.
-    return Resolved(
-        url=Endpoint(
-            protocol=found.protocol, address=alias, port=found.port, path=found.path, source=found.source
-        ).url,
-        listener=listener,
-    )
+    return replace(found, address=alias)
 
 
 def target_refusals(ts: TaskScope, targets: tuple[TargetPlan, ...]) -> Iterator[Finding]:

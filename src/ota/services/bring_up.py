@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ota.contract.durations import render_elapsed
 from ota.errors import Finding, HostError
+from ota.readiness.asker import UNEXECUTABLE
 from ota.readiness.timing import Timing
 from ota.readiness.wait import (
     Attempt,
@@ -26,7 +27,7 @@ from ota.readiness.wait import (
 from ota.resolve.service_plan import EndpointReadiness, ServicePlan
 from ota.services.compose import ComposeChoices
 from ota.services.managers import Command, ComposeManager, Manager, manager_of, readiness_gates
-from ota.services.scene import UNEXECUTABLE, How, ServiceScene, Watcher
+from ota.services.scene import How, ServiceScene, Watcher
 from ota.services.starting import LOGS_FOLDER, StartEnd, file_name, run_start
 from ota.system.addresses import address_text
 from ota.system.clock import Deadline

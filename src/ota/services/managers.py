@@ -16,6 +16,7 @@ from ota.errors import Finding
 from ota.readiness.probes import HttpProbe, Probe, TcpProbe, statuses_accepted
 from ota.readiness.results import ProbeResult, failed, passed
 from ota.readiness.wait import Gate
+from ota.resolve.plan import TaskPlan
 from ota.resolve.service_plan import (
     CommandReadiness,
     ComposeControl,
@@ -197,11 +198,7 @@ def _declared(service: ServicePlan, manager: Manager, scene: ServiceScene) -> Pr
     timeout_s = service.timeout_ms / 1000
     match service.readiness:
         case EndpointReadiness(where=where) | CommandReadiness(where=where) as readiness if where is not None:
-            from ota.services.inside import InsideProbe  # paid only by services asked from a container
-
-            return InsideProbe(
-                service=service, readiness=readiness, where=where, scene=scene, timeout_s=timeout_s
-            )
+            return _from_inside(service, readiness, where, scene)
         case EndpointReadiness() as readiness:
             return _request(readiness, timeout_s, is_published=manager.is_published)
         case CommandReadiness() as readiness:
@@ -223,7 +220,32 @@ def _declared(service: ServicePlan, manager: Manager, scene: ServiceScene) -> Pr
             assert_never(never)
 
 
-def _request(readiness: EndpointReadiness, timeout_s: float, *, is_published: bool) -> Probe:
+def _from_inside(
+    service: ServicePlan,
+    readiness: EndpointReadiness | CommandReadiness,
+    where: TaskPlan,
+    scene: ServiceScene,
+) -> Probe:
+    from ota.readiness.inside import InsideProbe, ShellQuestion  # paid only by who asks from a container
+
+    timeout_s = service.timeout_ms / 1000
+    question = (
+        ShellQuestion(run=readiness.run)
+        if isinstance(readiness, CommandReadiness)
+        else _request(readiness, timeout_s, is_published=False)
+    )
+    return InsideProbe(
+        subject=f"service `{service.name}`",
+        question=question,
+        context=readiness.context or "",
+        where=where,
+        asker=scene,
+        timeout_s=timeout_s,
+        otherwise=f"move readiness.from of service `{service.name}`",
+    )
+
+
+def _request(readiness: EndpointReadiness, timeout_s: float, *, is_published: bool) -> TcpProbe | HttpProbe:
     if readiness.kind == "tcp":
         return TcpProbe(
             host=readiness.address,

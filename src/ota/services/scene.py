@@ -3,19 +3,13 @@
 Source: runtime specification 13.1; decision D12.
 """
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Literal, Protocol
 
-from msgspec import Struct
-
 from ota.env.masking import Masker
+from ota.readiness.asker import Asker
 from ota.readiness.checks import CheckScene, ask_command
-from ota.system.clock import SYSTEM_CLOCK, Clock
-from ota.system.journal import Journal
 
-UNEXECUTABLE = "OTA_SERVICE_READINESS_CONTEXT_UNEXECUTABLE"
-"""The context that readiness is asked from cannot execute anything: the service was not looked at."""
 ASK_LIMIT_S = 10.0
 """For a question to an engine or a compose command: they stop answering in the middle of a call."""
 START_LIMIT_S = 600.0
@@ -24,22 +18,16 @@ START_LIMIT_S = 600.0
 How = Literal["started", "already_running", "not_managed"]
 
 
-class ServiceScene(Struct, frozen=True, kw_only=True):
-    """Where services are started and asked."""
+class ServiceScene(Asker, frozen=True, kw_only=True):
+    """Where services are started, in the contract's directory, and asked.
 
-    root: Path
-    """The contract's directory: start commands run here."""
-    environ: Mapping[str, str]
-    run_id: str
-    """Owns questions, which end with the run; never a start command, whose service is to stay."""
+    `run_id` owns questions, which end with the run; never a start command, whose service is to stay.
+    """
+
     what: str
     """What the run does, for whoever waits for the same service: `run dev`."""
-    should_stop: Callable[[], bool] = lambda: False
     masker: Callable[[], Masker] = lambda: Masker(())
     """Knows the secrets that what is started may print."""
-    clock: Clock = SYSTEM_CLOCK
-    journal: Journal | None = None
-    """Of the run: containers in which a question is asked are announced there."""
     start_limit_s: float = START_LIMIT_S
 
     def ask(self, argv: tuple[str, ...], limit_s: float = ASK_LIMIT_S) -> tuple[int | None, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ota.backends.container.engine import Engine, ask, never
+from ota.backends.container.engine import Engine, EngineAnswer, ask, never
 from ota.backends.container.ephemeral import EphemeralRun, release_ephemeral
 from ota.backends.container.persistent import PersistentRun
 from ota.backends.container.signalling import end_body
@@ -22,13 +22,18 @@ from ota.errors import Finding, HostError
 _ATTEMPTS = 3
 
 
-class InsideAnswer(Struct, frozen=True, kw_only=True):
+class Said(Struct, frozen=True, kw_only=True):
     """What a question came to."""
 
     exit_code: int | None
     """None: it did not end in time."""
-    stdout: str
-    stderr: str
+    stdout: str = ""
+    stderr: str = ""
+
+
+class InsideAnswer(Said, frozen=True, kw_only=True):
+    """The same, and the container it was asked in."""
+
     prepared: Prepared
     left: tuple[Finding, ...] = ()
     """What could not be tidied up: warnings."""
@@ -91,9 +96,7 @@ def _entered(
     try:
         answer = ask(engine, *prepared.argv[1:], limit_s=limit_s, environ=prepared.cli_environ)
         code = answer.exit_code
-        # each stream has a mark of its own
-        stdout = mark.filter("stdout", answer.stdout.encode()).decode("utf-8", "replace")
-        stderr = (mark.filter("stderr", answer.stderr.encode()) + mark.finish()).decode("utf-8", "replace")
+        stdout, stderr = unmarked(answer, mark)
     except HostError:
         if scene.clock.monotonic_s() - began_s < limit_s:
             _leave(engine, prepared, scene, was_cut=True)
@@ -102,6 +105,14 @@ def _entered(
         return None, mark.said
     left = _leave(engine, prepared, scene, was_cut=code is None)
     return InsideAnswer(exit_code=code, stdout=stdout, stderr=stderr, prepared=prepared, left=left), ""
+
+
+def unmarked(answer: EngineAnswer, mark: StartMark) -> tuple[str, str]:
+    """What the question printed, without what the engine said before it began."""
+    # each stream has a mark of its own
+    stdout = mark.filter("stdout", answer.stdout.encode())
+    stderr = mark.filter("stderr", answer.stderr.encode()) + mark.finish()
+    return stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace")
 
 
 def _leave(engine: Engine, prepared: Prepared, scene: Scene, *, was_cut: bool) -> tuple[Finding, ...]:

@@ -40,6 +40,19 @@ def fetch_image(engine: Engine, image: str, scene: Scene, *, platform: str | Non
         raise HostError(_not_fetched(engine, image, answer, platform))
 
 
+def not_here(engine: Engine, image: str) -> Finding:
+    """The image is missing, and who asks fetches nothing."""
+    return Finding(
+        code="OTA_CONTAINER_IMAGE_UNAVAILABLE",
+        title="Container image is not available",
+        summary=f"image `{image}` is not on {engine.name}",
+        why="a diagnosis fetches nothing",
+        next=f"`{engine.name} pull {image}`, or build it under that name",
+        category="execution",
+        owner="container_target",
+    )
+
+
 def _not_fetched(engine: Engine, image: str, answer: EngineAnswer, platform: str | None) -> Finding:
     from ota.backends.container.engine import refusal
 

@@ -115,7 +115,7 @@ class PersistentRun:
         self._token = ensure_token(work.root, self._scene.clock)
         record_engine(work.root, engine.name, self._scene.clock)
         self._user = choose_user(engine, work.container.image, work.container.user)
-        identity = self._identity()
+        identity = standing_identity(engine, work, self._user)
         with self._leases.reconciling(identity.persistent_name, f"prepare {identity.persistent_name}"):
             was, note = self._reconcile(identity)
             ports, was, note = self._resolve_ports(identity, was, note)
@@ -146,22 +146,6 @@ class PersistentRun:
         raise HostError(not_started_finding(self._engine, prepared, self._work, said))
 
     # -- what it should be, and what it is ----------------------------------------------------------------
-
-    def _identity(self) -> ContainerIdentity:
-        work = self._work
-        listeners = (*work.listeners, *work.shared_listeners)
-        return identify(
-            work.context,
-            work.container,
-            root=work.root,
-            engine=self._engine.name,
-            task=work.task,
-            publications=publications_of(RuntimePlan(listeners=listeners)),
-            # Only those of the context: what one task needs beside them is joined when it runs, and is no
-            # reason to take the container away from the others.
-            networks=compose_networks(work.container.compose_projects),
-            user=self._user.user,
-        )
 
     def _reconcile(self, identity: ContainerIdentity) -> tuple[Was, str]:
         """Make the container what it should be; one call when it is."""
@@ -449,6 +433,23 @@ class PersistentRun:
             category="execution",
             owner="host",
         )
+
+
+def standing_identity(engine: Engine, work: Work, user: UserChoice) -> ContainerIdentity:
+    """What the container that stays has to be for this work."""
+    listeners = (*work.listeners, *work.shared_listeners)
+    return identify(
+        work.context,
+        work.container,
+        root=work.root,
+        engine=engine.name,
+        task=work.task,
+        publications=publications_of(RuntimePlan(listeners=listeners)),
+        # Only those of the context: what one task needs beside them is joined when it runs, and is no
+        # reason to take the container away from the others.
+        networks=compose_networks(work.container.compose_projects),
+        user=user.user,
+    )
 
 
 def _agrees(wanted: PublishedPort, reported: PublishedPort) -> bool:

@@ -18,9 +18,13 @@ _NO_SHELL = (
 
 def not_started_finding(engine: Engine, prepared: Prepared, work: Work, said: str) -> Finding:
     """The one reason among those an engine gives."""
-    answer = EngineAnswer(args=tuple(prepared.argv[1:2]), exit_code=1, stdout="", stderr=said)
-    action = f"start container {prepared.name}"
-    image = work.container.image
+    return start_refusal(engine, prepared.name, work.container.image, said)
+
+
+def start_refusal(engine: Engine, name: str, image: str, said: str) -> Finding:
+    """The same for a container that nothing else is prepared for."""
+    answer = EngineAnswer(args=("start",), exit_code=1, stdout="", stderr=said)
+    action = f"start container {name}"
     if any(text in said.lower() for text in _NO_SHELL):
         return Finding(
             code="OTA_CONTAINER_NO_SHELL",

@@ -68,6 +68,24 @@ def ensure_volumes(
             _make(engine, new, work, owner, scene)
 
 
+def existing_volumes(
+    engine: Engine, volumes: Sequence[IsolatedVolume], root: Path, token: str
+) -> tuple[IsolatedVolume, ...]:
+    """Those that are made already, ours, and have a place to be mounted at: nothing is made for a look.
+
+    Raises:
+        HostError: the engine does not say.
+    """
+    if not volumes or not token:
+        return ()
+    there = _observe(engine, volumes)
+    return tuple(
+        volume
+        for volume in volumes
+        if is_owned(there.get(volume.name, {}), token) and (root / volume.path).is_dir()
+    )
+
+
 def _make_mount_points(root: Path, volumes: Sequence[IsolatedVolume]) -> None:
     """In the checkout, by this user: the engine would make them, as root."""
     for volume in volumes:
