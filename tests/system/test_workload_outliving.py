@@ -1,7 +1,7 @@
-"""Commands that start something meant to stay: no marker, no claim on the session, output in a file."""
+"""Commands that start something meant to stay: no marker, no claim on the session, output to a descriptor."""
 
-import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,16 +25,23 @@ def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     return str(request.param)
 
 
-def start_command(script: str, cwd: Path) -> SpawnRequest:
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[int]:
+    """What the command prints to; it stays the test's."""
+    with (tmp_path / "start.log").open("wb") as file:
+        yield file.fileno()
+
+
+def start_command(script: str, cwd: Path, log: int) -> SpawnRequest:
     request = shell(script, cwd=cwd)
-    return replace(request, run_id=None, output="file", output_file=cwd / "start.log")
+    return replace(request, run_id=None, output="file", output_descriptor=log)
 
 
 def test_what_a_start_command_leaves_stays_and_carries_no_marker(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, log: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTA_RUN_MARKER", "outer")
-    with Workload(start_command(STARTS, tmp_path), ends_session=False) as workload:
+    with Workload(start_command(STARTS, tmp_path, log), ends_session=False) as workload:
         end = workload.supervise(Output(), limit_s=30)
     left = identity_from(tmp_path / "pid")
     try:
@@ -44,13 +51,12 @@ def test_what_a_start_command_leaves_stays_and_carries_no_marker(
         environment = Path(f"/proc/{left.pid}/environ").read_bytes()
         assert b"OTA_RUN_MARKER" not in environment
         assert (tmp_path / "start.log").read_text() == "up\n"
-        assert os.stat(tmp_path / "start.log").st_mode & 0o777 == 0o600
     finally:
         end_processes([left], grace_s=5.0)
 
 
-def test_a_start_command_that_is_stopped_takes_its_session_along(tmp_path: Path) -> None:
-    request = start_command("sleep 60 & echo $! > pid; wait", tmp_path)
+def test_a_start_command_that_is_stopped_takes_its_session_along(tmp_path: Path, log: int) -> None:
+    request = start_command("sleep 60 & echo $! > pid; wait", tmp_path, log)
     with Workload(request, ends_session=False) as workload:
         eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
         workload.stop(signal.SIGTERM)
@@ -58,8 +64,8 @@ def test_a_start_command_that_is_stopped_takes_its_session_along(tmp_path: Path)
     assert session_members(workload.leader.pid) == ()
 
 
-def test_leaving_the_block_early_ends_the_session(tmp_path: Path) -> None:
-    request = start_command("sleep 60 & sleep 60", tmp_path)
+def test_leaving_the_block_early_ends_the_session(tmp_path: Path, log: int) -> None:
+    request = start_command("sleep 60 & sleep 60", tmp_path, log)
     with pytest.raises(ZeroDivisionError), Workload(request, ends_session=False) as workload:
         raise ZeroDivisionError
     assert session_members(workload.leader.pid) == ()

@@ -73,6 +73,7 @@ def _run_child(
     epoch: int,
 ) -> BodyEnd:
     runtime = step.task.runtime
+    lease = context.leases.get(step.id)
     attendant: Attendant = NoAttendant()
     if runtime is not None:
         from ota.execute.leased import leased
@@ -84,7 +85,6 @@ def _run_child(
         taken = None if is_composed else taken_port(step, runtime)
         if taken is not None:
             return BodyEnd(exit_code=1, failure=port_failure(step, *taken), was_started=False)
-        lease = context.leases.get(step.id)
         plane = _plane(lease.run_id if lease is not None else context.run_id, step, runtime)
         watching = ServiceAttendant(context, step, runtime, output, plane)
         attendant = leased(context, step.id, watching, runtime, output, forward)
@@ -106,24 +106,28 @@ def _run_child(
     if isinstance(step.task.body, ComposeTaskBody | ComposeLaunchBody):
         # what an engine starts for itself (conmon, name servers) serves others and carries no marker
         request = replace(request, run_id=None)
-    if step.id in context.leases:
-        request = context.leases[step.id].placed(request)
+    if lease is not None:
+        request = lease.placed(request, environment.masker)
 
     def started(pid: int) -> None:
         context.stream.emit(
             BodyStarted(step=step.id, pid=pid, env=environment.shown, is_service=runtime is not None)
         )
 
-    return run_process(
-        context,
-        request,
-        step=step.id,
-        task=step.task.name,
-        output=output,
-        attendant=attendant,
-        on_started=started,
-        epoch=epoch,
-    )
+    try:
+        return run_process(
+            context,
+            request,
+            step=step.id,
+            task=step.task.name,
+            output=output,
+            attendant=attendant,
+            on_started=started,
+            epoch=epoch,
+        )
+    finally:
+        if lease is not None:
+            lease.close()
 
 
 def _plane(run_id: str, step: StepPlan, runtime: RuntimePlan) -> "NativePlane":

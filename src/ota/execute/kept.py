@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from ota.backends.output_keeper import older
 from ota.errors import Finding, HostError
 from ota.resolve.plan import RuntimePlan, TaskPlan
 from ota.services.starting import file_name
@@ -114,7 +115,9 @@ def forget_kept(root: Path, key: str) -> None:
     """Remove a record that is over, with the output nobody writes to any more."""
     with suppress(HostError):
         remove_file(_path(root, key))
-        remove_file(root / log_of(key))
+        log = root / log_of(key)
+        remove_file(log)
+        remove_file(Path(older(str(log))))
 
 
 def _is_over(path: Path, kept: KeptService) -> bool:

@@ -10,14 +10,18 @@ Source: runtime specification 14.3 (run), 15.4; commands specification 3.
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
+from ota.env.masking import Masker
 from ota.errors import Finding, HostError
 from ota.system.processes import Identity
 from ota.system.spawn import SpawnRequest
 from ota.system.workload import Workload
+
+if TYPE_CHECKING:
+    from ota.backends.kept_output import KeptOutput
 
 Standing = Literal["starting", "ready", "over"]
 Wish = Literal["stop", "let go"]
@@ -33,7 +37,7 @@ class Lease:
         log: Path | None = None,
         keep: Callable[[Identity, int], None] | None = None,
     ) -> None:
-        """`run_id`: the service's own. `log`: where it prints, when it may go on after ota.
+        """`run_id`: the service's own. `log`: where its output is kept, when it may go on after ota.
 
         `keep` puts a service that is let go on the record: its leader, and its number in the journal. It may
         raise HostError: then the service is stopped, and `trouble` says why.
@@ -53,6 +57,7 @@ class Lease:
         self.intent = 0
         """Its number in the journal."""
         self._keep = keep
+        self._kept: KeptOutput | None = None
         self._wake: Callable[[], None] = lambda: None
 
     # -- the holder's side -----------------------------------------------------------------------
@@ -64,17 +69,24 @@ class Lease:
 
     # -- the attendant's side --------------------------------------------------------------------
 
-    def placed(self, request: SpawnRequest) -> SpawnRequest:
-        """The request of a child of its own: one that is part of this run, or can be let go later."""
+    def placed(self, request: SpawnRequest, masker: Masker) -> SpawnRequest:
+        """The request of a child of its own: one that is part of this run, or can be let go later.
+
+        Raises:
+            HostError: the output of one that may go on cannot be kept.
+        """
         if self.log is None:
             marked = request.run_id is not None  # what an engine starts for others carries no marker
             return replace(request, run_id=f"{request.run_id}:{self.run_id}") if marked else request
+        from ota.backends.kept_output import KeptOutput  # paid only by what may go on
+
+        self._kept = KeptOutput(self.log, masker)
         return replace(
             request,
             run_id=self.run_id,
             outlives=True,
             output="file",
-            output_file=self.log,
+            output_descriptor=self._kept.write_end,
             stdin="devnull",
         )
 
@@ -82,6 +94,22 @@ class Lease:
         """The child exists."""
         self.leader = workload.leader
         self._wake = workload.wake
+        if self._kept is not None:
+            self._kept.handed_over()
+
+    def printed(self) -> bytes:
+        """What it printed since the last call, when that goes to its log."""
+        return self._kept.read() if self._kept is not None else b""
+
+    def printed_last(self) -> bytes:
+        """The rest of that up to now; later output is for the log alone."""
+        return self._kept.finish() if self._kept is not None else b""
+
+    def close(self) -> None:
+        """This run has nothing to do with its output any more."""
+        if self._kept is not None:
+            self._kept.__exit__()
+            self._kept = None
 
     def stands(self, standing: Standing) -> None:
         """Something was observed."""

@@ -14,7 +14,6 @@ from ota.execute.output import StepOutput
 from ota.execute.process import Attendant
 from ota.resolve.plan import RuntimePlan
 from ota.system.clock import Clock
-from ota.system.file_tail import FileTail
 from ota.system.processes import is_alive
 from ota.system.workload import Workload, WorkloadEnd
 
@@ -76,7 +75,6 @@ class LeasedAttendant:
         self._output = output
         self._is_gated = has_gate(runtime)
         self._workload: Workload | None = None
-        self._tail: FileTail | None = None
         self._started_at = 0.0
 
     @property
@@ -95,15 +93,12 @@ class LeasedAttendant:
     def started(self, workload: Workload) -> None:
         self._workload = workload
         self._started_at = self._clock.monotonic_s()
-        if self._lease.log is not None:
-            self._tail = FileTail(self._lease.log, lambda data: self._output.chunk("stdout", data))
         self._lease.began(workload)
         self._inner.started(workload)
 
     def turn(self) -> float | None:
         due = self._inner.turn()
-        if self._tail is not None:
-            self._tail.read()
+        self._pass_on(self._lease.printed())
         if self._lease.standing == "starting" and self._is_ready():
             self._inner.confirm()
             self._lease.stands("ready")
@@ -114,12 +109,14 @@ class LeasedAttendant:
         self._inner.interrupted()
 
     def ended(self, end: WorkloadEnd) -> Failure | None:
-        if self._tail is not None:
-            self._tail.read()
-            self._tail.close()
-            self._output.finish()
+        self._pass_on(self._lease.printed_last())
+        self._output.finish()
         failure = self._inner.ended(end)
         return None if self._lease.was_released else failure
+
+    def _pass_on(self, data: bytes) -> None:
+        if data:
+            self._output.chunk("stdout", data)
 
     def _is_ready(self) -> bool:
         if self._is_gated:

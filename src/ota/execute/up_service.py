@@ -63,7 +63,7 @@ from ota.resolve.plan import RuntimePlan, StepPlan
 from ota.services.bring_up import LOCKS_FOLDER
 from ota.services.starting import file_name
 from ota.system.clock import Deadline, now_utc
-from ota.system.file_tail import FileTail, mask_file
+from ota.system.file_tail import FileTail
 from ota.system.files import private_directory
 from ota.system.interrupts import Interrupt
 from ota.system.locks import ResourceLock
@@ -414,7 +414,6 @@ class RunService:
         """
         context = self._context
         namespace, hostname = this_place()
-        mask_file(context.root / log_of(self._key), context.masker.mask_bytes)
         record_kept(
             context.root,
             KeptService(

@@ -1,25 +1,24 @@
-"""A file that somebody else is writing: read as far as it has grown, and cleaned of secrets in place.
+"""A file that somebody else is writing: read as far as it has grown.
 
-What a command prints goes to such a file when what it leaves running is to go on printing after ota
-has gone: a pipe would break then.
+What goes on after ota prints to such a file, which is bounded in size: when it has grown long enough it is
+moved away, and another one takes its place.
 
-Source: runtime specification 13.1; decision D14.
+Source: runtime specification 13.1.
 """
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 _PIECE_BYTES = 65_536
 _PIECES_AT_ONCE = 256
-_MASKED_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class FileTail:
-    """Reads a file as far as it has grown."""
+    """Reads a file as far as it has grown, and then the one that took its place."""
 
     def __init__(self, path: Path, on_output: Callable[[bytes], None]) -> None:
+        self._path = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._on_output = on_output
 
@@ -43,22 +42,19 @@ class FileTail:
         """Pass on what is new; a writer that never stops does not keep ota here."""
         for _ in range(_PIECES_AT_ONCE):
             data = os.read(self._descriptor, _PIECE_BYTES)
-            if not data:
+            if data:
+                self._on_output(data)
+            elif not self._turned():
                 return
-            self._on_output(data)
 
-
-def mask_file(path: Path, mask: Callable[[bytes], bytes]) -> None:
-    """Take secrets out of what was written so far; a file that cannot be read or is huge stays as it is."""
-    with suppress(OSError):
-        if path.stat().st_size > _MASKED_LIMIT_BYTES:
-            return
-        content = path.read_bytes()
-        masked = mask(content)
-        if masked != content:
-            # in place: a server may have the file open, and goes on at its end
-            descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
-            try:
-                os.write(descriptor, masked)
-            finally:
-                os.close(descriptor)
+    def _turned(self) -> bool:
+        """Whether there is another file by now, which is read from here on."""
+        try:
+            if os.path.samestat(os.fstat(self._descriptor), self._path.stat()):
+                return False
+            another = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # somebody removed it
+            return False
+        os.close(self._descriptor)
+        self._descriptor = another
+        return True

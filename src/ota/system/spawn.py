@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from ota.errors import Finding, HostError
-from ota.system.files import PRIVATE_FILE
 from ota.system.host import environ
 from ota.system.process_table import RUN_MARKER, marker_of
 from ota.system.quick_spawn import quick_spawn
@@ -45,11 +44,9 @@ class SpawnRequest(Struct, frozen=True, kw_only=True):
     output: OutputMode = "capture"
     """`capture`: pipes. `terminal`: pseudo-terminals, so that the child keeps its colours while
     its output is read. `inherit`: the child has the real terminal and nothing is read. `file`: both
-    streams go to `output_file`, which whatever outlives the child may go on writing to."""
-    output_file: Path | None = None
-    """In mode `file`: emptied, then appended to."""
+    streams go to `output_descriptor`, which whatever outlives the child may go on writing to."""
     output_descriptor: int = -1
-    """In mode `file`, in place of a path: what both streams go to; it stays the caller's."""
+    """In mode `file`; it stays the caller's."""
     terminal_streams: tuple[Stream, ...] = ("stdout", "stderr")
     """In mode `terminal`: which streams are pseudo-terminals; the others are pipes."""
     stdin: StdinMode = "devnull"
@@ -130,9 +127,8 @@ def start_child(request: SpawnRequest) -> tuple[Child, tuple[Channel, ...]]:
 
 def _start(request: SpawnRequest, channels: list[Channel]) -> Child:
     output, errors = (channels[0].write_end, channels[1].write_end) if channels else (1, 2)
-    kept = _open_output_file(request) if request.output == "file" else -1
-    if kept >= 0:
-        output = errors = kept
+    if request.output == "file":
+        output = errors = request.output_descriptor
     null = -1 if request.stdin == "inherit" else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     streams = (0 if null < 0 else null, output, errors)
     is_own_session = request.output != "inherit"
@@ -148,17 +144,8 @@ def _start(request: SpawnRequest, channels: list[Channel]) -> Child:
         )
         return Child(pid) if pid is not None else _start_with_subprocess(request, environment, streams)
     finally:
-        for descriptor in (null, kept):
-            if descriptor >= 0:
-                os.close(descriptor)
-
-
-def _open_output_file(request: SpawnRequest) -> int:
-    if request.output_descriptor >= 0:
-        return os.dup(request.output_descriptor)
-    assert request.output_file is not None, "mode `file` names a file"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-    return os.open(request.output_file, flags, PRIVATE_FILE)
+        if null >= 0:
+            os.close(null)
 
 
 def _executable(request: SpawnRequest) -> str | None:
