@@ -57,6 +57,7 @@ def test_a_killed_run_leaves_nothing_after_its_guardian(contained, lifecycle, po
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
 @pytest.mark.parametrize("point", POINTS)
+@pytest.mark.dealt
 def test_a_signalled_run_cleans_up_after_itself(contained, point, name):
     repo = contained(TASKS)
     result = repo.run("run", "hi", env={"OTA_FAULT": f"{point}:{name}"})
@@ -115,7 +116,7 @@ def test_a_legacy_container_goes_only_when_it_holds_the_port_that_is_needed(cont
         labels = {"dev.ota.managed": "true", "dev.ota.repo": token, "dev.ota.test": repo.engine.token}
         words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
         publish = ("-p", f"127.0.0.1:{host_port}:8080/tcp")
-        repo.engine.run("run", "-d", "--name", name, *words, *publish, BUSYBOX, "sleep", "600")
+        repo.engine.run("run", "-d", "--init", "--name", name, *words, *publish, BUSYBOX, "sleep", "600")
         return name
 
     mark = repo.engine.token[:8]

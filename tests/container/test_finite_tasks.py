@@ -118,6 +118,7 @@ def test_a_secret_reaches_the_body_and_no_command_line(contained, lifecycle):
 @pytest.mark.proves("S001-108")
 @pytest.mark.proves("S001-148")
 @pytest.mark.parametrize("flags", [("--log",), ("--stream", "--log")], ids=" ".join)
+@pytest.mark.dealt
 def test_logs_are_complete_although_the_container_is_gone(contained, lifecycle, flags):
     body = "i=0; while [ $i -lt 400 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done; exit 3"
     repo = contained({"fail": {"run": body}}, lifecycle=lifecycle)
@@ -134,6 +135,7 @@ def test_logs_are_complete_although_the_container_is_gone(contained, lifecycle, 
 @pytest.mark.proves("S000-26")
 @pytest.mark.proves("S000-121")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.dealt
 def test_an_interrupt_ends_the_body_and_everything_it_started(contained, lifecycle, number):
     body = "(while :; do sleep 1; done) & sh -c 'echo begun; sleep 600'; echo never"
     repo = contained({"wait": {"run": body}}, lifecycle=lifecycle)
@@ -233,6 +235,7 @@ def test_a_run_that_prints_a_lot_and_reads_its_input(contained, lifecycle):
 
 @BOTH
 @pytest.mark.parametrize("name", ["a b", "it's", 'a"b', "é", "a:b", "$x"])
+@pytest.mark.dealt
 def test_a_checkout_in_a_folder_of_any_name(contained, lifecycle, name):
     repo = contained({"hi": {"run": "cat seen; echo made >made"}}, name=name, lifecycle=lifecycle)
     repo.project.write({"seen": "here\n"})

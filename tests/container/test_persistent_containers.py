@@ -59,6 +59,7 @@ def test_an_equal_shape_is_reused_and_the_note_says_so_everywhere(contained, ass
         ),
     ],
 )
+@pytest.mark.dealt
 def test_a_drifted_shape_is_recreated_and_told(contained, assert_schema, change):
     tasks = {"hi": {"run": "echo hi"}}
     repo = contained(tasks, lifecycle="persistent")

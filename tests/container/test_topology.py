@@ -49,15 +49,14 @@ def with_kv(compose_project, project):
             engine.remove(engine.found(f"dev.ota.repo={token.read_text().strip()}"))
 
 
-@pytest.mark.parametrize("lifecycle", ["ephemeral", "persistent"])
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    "readiness",
+    ("lifecycle", "readiness"),
     [
-        {"from": "app", "kind": "tcp"},
-        {"from": "app", "run": PING + " | grep PONG"},
+        ("ephemeral", {"from": "app", "kind": "tcp"}),
+        ("persistent", {"from": "app", "run": PING + " | grep PONG"}),
     ],
-    ids=["tcp", "run"],
+    ids=["ephemeral-tcp", "persistent-run"],
 )
 @pytest.mark.proves("S001-30")
 @pytest.mark.proves("S001-31")

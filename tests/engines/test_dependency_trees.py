@@ -17,7 +17,7 @@ import pytest
 from support.container_project import ContainerProject, image_from_host
 from support.engines import Engine
 
-# Two package managers, two images of a hundred megabytes.
+# Two package managers, and an image of a hundred megabytes: one engine is enough of that.
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 MakeContainerProject = Callable[..., ContainerProject]
@@ -74,7 +74,7 @@ def host(*argv: str, cwd: Path) -> None:
 
 
 @pytest.fixture
-def image(engine: Engine, tmp_path: Path) -> Iterator[str]:
+def image(docker: Engine, tmp_path: Path) -> Iterator[str]:
     """node with npm, and this Python, in an image."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
@@ -86,15 +86,15 @@ def image(engine: Engine, tmp_path: Path) -> Iterator[str]:
         "/bin/python3": f'#!/bin/sh\nexec {python} "$@"\n',
     }
     folders = [package, Path(sysconfig.get_path("stdlib"))]
-    tag = image_from_host(engine, [Path(node), python, *folders], wrappers, tmp_path)
+    tag = image_from_host(docker, [Path(node), python, *folders], wrappers, tmp_path)
     yield tag
-    engine.run("rmi", "-f", tag)
+    docker.run("rmi", "-f", tag)
 
 
 def test_npm_and_pip_trees_of_host_and_container_are_kept_apart(
-    engine: Engine, on_engine: MakeContainerProject, image: str
+    docker: Engine, on_engine: MakeContainerProject, image: str
 ) -> None:
-    repo = on_engine(engine)
+    repo = on_engine(docker)
     repo.write(CONTRACT.replace("IMAGE", image), **{"package.json": PACKAGE})
     npm = ("npm", "install", "--no-audit", "--no-fund", "--omit-lockfile-registry-resolved=false")
     host(*npm, "--cache", ".npm-cache", cwd=repo.path)
@@ -114,7 +114,7 @@ def test_npm_and_pip_trees_of_host_and_container_are_kept_apart(
     assert os.listdir(repo.path / ".venv") == ["of-host"]
 
     # the trees outlive the container, and go with clean
-    engine.run("rm", "-f", *repo.containers)
+    docker.run("rm", "-f", *repo.containers)
     assert repo.run("dev", "--stream").out == "0.25.5\n"
     done = repo.project.run("clean", "--json")
     assert done.json["summary"]["removed_current_dependency_isolation_volumes"] == 2

@@ -139,6 +139,7 @@ def test_a_body_with_a_syntax_error_fails_as_a_body(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "name", ["a b", "it's", 'say "hi"', "naïve-ü-漢", "with:colon", "c,omma", "#[x]$HOME;"]
 )
+@pytest.mark.dealt
 def test_any_path_can_be_mounted(make_bench: MakeBench, name: str) -> None:
     bench = make_bench(name)
     (bench.root / "seen").write_text("yes")

@@ -71,6 +71,7 @@ def test_a_secret_travels_with_the_exec_and_in_no_command_line(bench: Bench) -> 
     ],
     ids=lambda edit: next(iter(edit)),
 )
+@pytest.mark.dealt
 def test_another_shape_recreates_the_container(bench: Bench, edit: dict[str, object]) -> None:
     work = bench.work("true", memory_bytes=64 << 20)
     bench.persistent(work)
