@@ -151,7 +151,7 @@ class ComposeProject:
         self.name = f"{PROJECT_PREFIX}{uuid.uuid4().hex[:12]}"
 
     def write(self, document: Mapping[str, Any]) -> None:
-        """Write the compose file; services get the label that marks things of tests, and end when they are told."""
+        """Write the compose file; services get the label that marks things of tests."""
         services = {
             name: {
                 "init": True,
