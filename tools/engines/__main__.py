@@ -167,7 +167,7 @@ def main() -> int:
     verbs.add_parser("env", help="print the environment that leads to these engines, for a shell")
     given = parser.parse_args()
 
-    # In the background of a shell Ctrl-C is ignored, and what an engine started there runs would inherit that.
+    # In the background of a shell Ctrl-C is ignored, and what an engine runs would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     home = Home(Path(os.environ.get("OTA_ENGINES_HOME") or "/var/lib/ota-engines").resolve())
     try:
