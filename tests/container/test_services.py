@@ -230,6 +230,7 @@ def test_a_failed_readiness_stops_the_service_and_shows_the_last_answers(contain
     assert result.code == 1
     assert "Service failed to start" in result.err
     assert "status 404" in result.err
+    assert "answers in plane: holds: accepts connections (" in result.err
     assert "published: holds: on 127.0.0.1:" in result.err
 
 

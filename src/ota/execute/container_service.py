@@ -15,13 +15,17 @@ from ota.backends.container.inside import InsideSockets
 from ota.errors import HostError
 from ota.execute.events import Failure
 from ota.execute.process import Stop
-from ota.readiness.ladder import TranslatedWorkload, WorkloadView
+from ota.readiness.ladder import CONNECT_S, TranslatedWorkload, WorkloadView, near_addresses
 from ota.readiness.probes import InsideListenerProbe
+from ota.readiness.results import ProbeResult
 from ota.readiness.wait import Gate
 from ota.resolve.endpoints import Endpoint
 from ota.system.discovery import PortDiscovery
 from ota.system.sockets import ProcessListener
 from ota.system.workload import Workload
+
+_INSIDE_LIMIT_S = 5.0
+"""For one connection, made by whatever the image has."""
 
 
 class ContainerPlane:
@@ -55,7 +59,7 @@ class ContainerPlane:
             exit_code=lambda: None,
             bound=self._bound,
             published=self._published,
-            answers_inside=lambda port: None,
+            answers_inside=self._answers_inside,
             has_printed=has_printed,
         )
 
@@ -80,6 +84,23 @@ class ContainerPlane:
             return self._sockets.listeners()
         except (OSError, HostError):
             return None
+
+    def _answers_inside(self, listener: ProcessListener) -> ProbeResult | None:
+        """Asked only once the service failed: it takes a call into the container."""
+        result = self._connected_inside(near_addresses(listener)[0], listener.port)
+        if result is not None and not result.ok:
+            for address in near_addresses(listener)[1:]:
+                result = self._connected_inside(address, listener.port) or result
+        return result
+
+    def _connected_inside(self, address: str, port: int) -> ProbeResult | None:
+        from ota.readiness.plane_script import TOOLLESS, judged_tcp, tcp_script
+
+        try:
+            answer = self._sockets.run(tcp_script(address, port, CONNECT_S), limit_s=_INSIDE_LIMIT_S)
+        except HostError:
+            return None
+        return None if answer.exit_code == TOOLLESS else judged_tcp(answer.exit_code, answer.stderr)
 
     def _published(self, port: int) -> tuple[bool | None, str]:
         try:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ota.readiness.probes import Probe, TcpProbe
-from ota.readiness.results import ProbeResult
+from ota.readiness.results import ProbeResult, timed
 from ota.system.addresses import address_text
 from ota.system.ports import PortHolder, addresses_overlap, find_port_holder, preflight_bind, render_holder
 from ota.system.sockets import (
@@ -33,6 +33,9 @@ Rung = Literal[
     "process_alive", "socket_bound", "answers_in_plane", "published", "answers_from_host", "content"
 ]
 Standing = Literal["holds", "broken", "not_reached", "not_applicable", "not_observed"]
+
+CONNECT_S = 1.0
+"""For the connection that is made beside the workload."""
 
 RUNGS: tuple[Rung, ...] = (
     "process_alive",
@@ -356,7 +359,7 @@ class TranslatedWorkload(Struct, frozen=True, kw_only=True):
     """What listens inside; None when that cannot be seen."""
     published: Callable[[int], tuple[bool | None, str]]
     """Whether the engine publishes a bind port, and where."""
-    answers_inside: Callable[[int], ProbeResult | None]
+    answers_inside: Callable[[ProcessListener], ProbeResult | None]
     """A connection made inside the plane; None when nobody there can make one."""
     has_printed: Callable[[], bool] | None = None
 
@@ -366,16 +369,14 @@ class TranslatedWorkload(Struct, frozen=True, kw_only=True):
             return seen
         began = time.monotonic()
         bound = self.bound()
+        seen = replace(seen, bound=bound, bound_ms=round((time.monotonic() - began) * 1000))
+        own = next((each for each in bound or () if each.port == expected.bind_port), None)
+        if own is not None:
+            began = time.monotonic()
+            inside = self.answers_inside(own)
+            seen = replace(seen, in_plane=inside and timed(inside, began))
         is_published, where = self.published(expected.bind_port)
-        is_bound = any(each.port == expected.bind_port for each in bound or ())
-        return replace(
-            seen,
-            bound=bound,
-            bound_ms=round((time.monotonic() - began) * 1000),
-            in_plane=self.answers_inside(expected.bind_port) if is_bound else None,
-            is_published=is_published,
-            published_detail=where,
-        )
+        return replace(seen, is_published=is_published, published_detail=where)
 
 
 def _alive(exit_code: int | None, has_printed: Callable[[], bool] | None) -> Observations:
@@ -401,7 +402,12 @@ def observe_ladder(
 
 
 def _connect(listener: ProcessListener) -> ProbeResult:
-    address = listener.address
-    if is_wildcard(address):
-        address = "::1" if ":" in address else "127.0.0.1"
-    return TcpProbe(host=address, port=listener.port, timeout_s=1.0).attempt()
+    host = near_addresses(listener)[-1]
+    return TcpProbe(host=host, port=listener.port, timeout_s=CONNECT_S).attempt()
+
+
+def near_addresses(listener: ProcessListener) -> tuple[str, ...]:
+    """Where to connect to it from beside it: `::` stands for both families, and not every place has both."""
+    if not is_wildcard(listener.address):
+        return (listener.address,)
+    return ("127.0.0.1", "::1") if ":" in listener.address else ("127.0.0.1",)

@@ -10,7 +10,7 @@ Source: runtime specification 11; lessons, "Ready means ready".
 import socket
 from pathlib import Path
 
-from ota.backends.container.engine import Engine, ask
+from ota.backends.container.engine import Engine, EngineAnswer, ask
 from ota.backends.container.facts import ContainerFacts, inspect_containers
 from ota.system.addresses import address_text
 from ota.system.sockets import Listener, ProcessListener, parse_socket_table, read_listeners
@@ -89,6 +89,14 @@ class InsideSockets:
         if not answered:
             raise OSError(f"the socket table of container {self._name} cannot be read")
         return tuple(rows)
+
+    def run(self, script: str, *, limit_s: float) -> EngineAnswer:
+        """Ask the container's shell something beside its workload.
+
+        Raises:
+            HostError: the engine gives no answer.
+        """
+        return ask(self._engine, "exec", self._name, "sh", "-c", script, limit_s=limit_s)
 
     def published(self, bind_port: int) -> tuple[bool | None, str]:
         """Whether the engine publishes a port now, and where; None when it does not say.
