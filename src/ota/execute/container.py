@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 _UNSTARTED_TURN_S = 0.05
 _GIB = 1024**3
 _KILLED = 137
+_TAKEN_CODES = (_KILLED, 125, 255)
+"""With which an engine's client ends when somebody takes the container away: that of the kill, or its own."""
 _REMOVAL_LIMIT_S = 0.6
 _REMOVAL_POLL_S = 0.1
 _CONTEXT_LIMIT_S = 5.0
@@ -68,8 +70,18 @@ EnteredBody = ShellBody | ArgvBody | ContainerLaunchBody
 """What an engine runs: text for a shell in the image, or the image as it is."""
 
 
-def run_in_container(context: RunContext, step: StepPlan, body: EnteredBody, epoch: int) -> BodyEnd:
-    """Run the body of a step in its container, to its end. Never raises for what engine or body do."""
+def run_in_container(
+    context: RunContext,
+    step: StepPlan,
+    body: EnteredBody,
+    epoch: int,
+    *,
+    output: StepOutput | None = None,
+) -> BodyEnd:
+    """Run the body of a step in its container, to its end. Never raises for what engine or body do.
+
+    `output` is the step's own where this is only a part of what it does.
+    """
     environment = environment_of(context, step)
     if environment.findings:
         from ota.execute.body import environment_failure
@@ -79,7 +91,7 @@ def run_in_container(context: RunContext, step: StepPlan, body: EnteredBody, epo
         from ota.execute.body import no_terminal
 
         return BodyEnd(exit_code=1, failure=no_terminal(step), was_started=False)
-    return _ContainerBody(context, step, body, environment, epoch).run()
+    return _ContainerBody(context, step, body, environment, epoch, output).run()
 
 
 def _wish(body: EnteredBody) -> str:
@@ -163,13 +175,14 @@ class _ContainerBody:
         body: EnteredBody,
         environment: StepEnvironment,
         epoch: int,
+        output: StepOutput | None = None,
     ) -> None:
         self._context = context
         self._step = step
         self._body = body
         self._environment = environment
         self._epoch = epoch
-        self._output = StepOutput(
+        self._output = output or StepOutput(
             step.id, step.task.name, masker=environment.masker, stream=context.stream, logs=context.logs
         )
 
@@ -370,7 +383,7 @@ class _ContainerBody:
         is_persistent = self._stays(prepared)
         if end.is_success and attendant.service is None:
             return None
-        if is_persistent and end.exit_code != _KILLED:
+        if is_persistent and end.exit_code not in _TAKEN_CODES:
             return None
         try:
             state = self._settled(replace(prepared.engine, should_stop=never), prepared.name, end)
@@ -396,7 +409,7 @@ class _ContainerBody:
         state = observe_end(engine, name)
         clock = self._context.clock
         deadline = Deadline.after(clock, _REMOVAL_LIMIT_S)
-        is_killed = end.exit_code == _KILLED and end.interrupt is None and not state.oom_killed
+        is_killed = end.exit_code in _TAKEN_CODES and end.interrupt is None and not state.oom_killed
         while is_killed and state.is_running is False and not deadline.is_over(clock):
             clock.sleep(_REMOVAL_POLL_S)
             state = observe_end(engine, name)

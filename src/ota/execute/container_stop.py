@@ -30,7 +30,8 @@ class InsideStop:
 
     def __call__(self, workload: Workload, number: int) -> None:
         is_first, self.was_asked = not self.was_asked, True
-        workload.request_stop(number, grace_s=GRACE_S + SENDING_S, is_forwarded=not is_first)
+        # never to the client: Podman's `exec` ends with 1 for it, which reads like a code of the body
+        workload.request_stop(number, grace_s=GRACE_S + SENDING_S, is_forwarded=False)
         if is_first:
             name = signal.Signals(number).name.removeprefix("SIG")
             thread = Thread(
