@@ -7,6 +7,7 @@ Source: contract specification 0.1 (runtime refusals); runtime specification 1.6
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ota.contract.model.bodies import Action, Prepare
 from ota.errors import Finding
@@ -26,6 +27,9 @@ from ota.resolve.service_plan import (
     ServicePlan,
     UnitControl,
 )
+
+if TYPE_CHECKING:
+    from ota.execute.actions.failure import Unsupported
 
 
 def refusals(plan: Plan) -> tuple[Finding, ...]:
@@ -122,13 +126,20 @@ def _container_body_refusals(task: TaskPlan) -> Iterator[Finding]:
     match task.body:
         case ShellBody() | ArgvBody() | AggregateBody() | None:
             pass
+        case PrepareBody(prepare=prepare):
+            from ota.execute.actions import unsupported_in_container
+
+            yield from _unsupported(task, unsupported_in_container(prepare, task))
         case body:
-            kind = {ActionBody: "action", PrepareBody: "prepare"}.get(type(body), "compose")
+            kind = "action" if isinstance(body, ActionBody) else "compose"
+            native = f"set `tasks.{task.name}.context` to a context with `backend: native`"
             yield _refused(
                 "OTA_BODY_NOT_EXECUTABLE",
                 f"task `{task.name}` has a body `{kind}` and resolves to the container plane",
-                "ota carries out such a body on the host itself, not inside a container",
-                f"give task `{task.name}` a native context, or a `run` body with the commands",
+                "it changes the checkout on the host"
+                if kind == "action"
+                else "compose is asked on the host, which has the engine; a container has none",
+                f"{native}, or declare the body under `execution.modes.native` and use `--native`",
             )
 
 
@@ -154,7 +165,10 @@ def _target_refusals(task: TaskPlan) -> Iterator[Finding]:
 def _action_refusal(task: TaskPlan, action: Action | Prepare) -> Iterator[Finding]:
     from ota.execute.actions import unsupported_action  # paid only by contracts that have such bodies
 
-    unsupported = unsupported_action(action)
+    yield from _unsupported(task, unsupported_action(action))
+
+
+def _unsupported(task: TaskPlan, unsupported: "Unsupported | None") -> Iterator[Finding]:
     if unsupported is not None:
         yield _refused(
             "OTA_ACTION_NOT_EXECUTABLE",

@@ -7,6 +7,7 @@ Source: contract specification 15.3 (`action`, `prepare`); runtime specification
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
@@ -46,7 +47,7 @@ from ota.execute.context import RunContext
 from ota.execute.events import StepNote
 from ota.execute.output import StepOutput
 from ota.execute.process import BodyEnd
-from ota.resolve.plan import StepPlan
+from ota.resolve.plan import StepPlan, TaskPlan
 
 _FILE_PARTS = (CopyIfMissing, EnsureEnvFile, EnsureFile, EnsureDirectory)
 _COMMAND_PARTS = (EnsureVirtualenv, EnsureGitCheckout, GitCheckout, EnsureGitTemplate)
@@ -64,6 +65,13 @@ def unsupported_action(step: Step) -> Unsupported | None:
         elif not isinstance(part, _FILE_PARTS + _COMMAND_PARTS):
             return needs_engine(kind_of(part))
     return None
+
+
+def unsupported_in_container(step: Prepare, task: TaskPlan) -> Unsupported | None:
+    """The same for a task that runs in a container."""
+    from ota.execute.actions.inside import unsupported_inside
+
+    return unsupported_inside(_parts(step), task)
 
 
 def run_action(
@@ -84,6 +92,8 @@ def run_action(
         output.learn(context.learn_secrets(values))
 
     files = Files(root=context.root, env=env, clock=context.clock, learn=learn)
+    if step.task.context.plane == "container":
+        return _run_inside(context, step, action, files, output, epoch)
     children = Children(context, step, env, output, epoch, learn)
     for index, part in enumerate(_parts(action)):
         interrupt = context.interrupts.since(epoch)
@@ -91,23 +101,72 @@ def run_action(
             output.finish()
             return BodyEnd(exit_code=interrupt.exit_code, interrupt=interrupt, output=output)
         try:
-            told = _apply(files, children, part)
+            with _as_failures(part):
+                told = _apply(files, children, part)
         except ChildEndedError as error:
             output.finish()
             if error.end.interrupt is None and error.end.was_started:
                 told = f"`{shown_command(error.argv)}` ended with code {error.end.exit_code}"
                 context.stream.emit(StepNote(step=step.id, text=told))
             return _ended(error.end, output, is_first=index == 0)
-        except ActionFailedError:
-            raise
-        except OtaError as error:
-            raise ActionFailedError(*error.findings) from error
-        except OSError as error:
-            raise failed(part, error.strerror or str(error)) from error
-        output.chunk("stdout", f"{told}\n".encode())
-        context.stream.emit(StepNote(step=step.id, text=told))
+        _tell(context, step, output, told)
     output.finish()
     return BodyEnd(exit_code=0, output=output)
+
+
+def _run_inside(
+    context: RunContext, step: StepPlan, action: Step, files: Files, output: StepOutput, epoch: int
+) -> BodyEnd:
+    """The same for a container context, whose commands run inside.
+
+    Raises:
+        ActionFailedError: a part failed for a reason of ota's own.
+    """
+    from ota.execute.actions import inside  # paid only by who prepares containers
+
+    isolated = inside.isolated_paths(step.task)
+    for index, batch in enumerate(inside.batches(_parts(action))):
+        interrupt = context.interrupts.since(epoch)
+        if interrupt is not None:
+            output.finish()
+            return BodyEnd(exit_code=interrupt.exit_code, interrupt=interrupt, output=output)
+        first = batch[0]
+        if isinstance(first, CopyIfMissing | EnsureDirectory | EnsureFile | EnsureEnvFile):
+            with _as_failures(first):
+                inside.see_unisolated(files, first, isolated)
+                _tell(context, step, output, apply_file_part(files, first))
+            continue
+        commands = [part for part in batch if isinstance(part, DependencyHydration | ToolBootstrap)]
+        assert len(commands) == len(batch), f"admission let {batch!r} pass"
+        with _as_failures(first):
+            end = inside.run_commands(context, step, commands, output, epoch)
+        if not end.is_success:
+            if end.interrupt is None and end.failure is None:
+                told = inside.told_failed(commands, end.exit_code)
+                context.stream.emit(StepNote(step=step.id, text=told))
+            return _ended(end, output, is_first=index == 0)
+        for told in inside.told_of(commands):
+            _tell(context, step, output, told)
+    output.finish()
+    return BodyEnd(exit_code=0, output=output)
+
+
+def _tell(context: RunContext, step: StepPlan, output: StepOutput, told: str) -> None:
+    output.chunk("stdout", f"{told}\n".encode())
+    context.stream.emit(StepNote(step=step.id, text=told))
+
+
+@contextmanager
+def _as_failures(part: Part) -> Iterator[None]:
+    """What goes wrong in a part is the failure of the action."""
+    try:
+        yield
+    except ActionFailedError:
+        raise
+    except OtaError as error:
+        raise ActionFailedError(*error.findings) from error
+    except OSError as error:
+        raise failed(part, error.strerror or str(error)) from error
 
 
 def _apply(files: Files, children: Children, part: Part) -> str:

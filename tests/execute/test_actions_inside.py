@@ -1,0 +1,70 @@
+"""Typed bodies on the container plane: what is refused by name before anything starts, and why."""
+
+import json
+
+import pytest
+
+from ota.execute.actions.inside import covering
+
+NPM = {
+    "kind": "dependency_hydration",
+    "medium": "package_dependencies",
+    "source": {"kind": "node_package_manager", "manager": "npm", "mode": "ci", "cwd": "."},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "within"),
+    [
+        ("node_modules", "node_modules"),
+        ("./node_modules/.bin/x", "node_modules"),
+        ("node_modules_old/x", ""),
+        ("a/node_modules", ""),
+        ("web/dist/x", "web/dist"),
+    ],
+)
+def test_a_path_is_isolated_when_it_is_or_lies_below_an_isolated_one(path, within):
+    assert covering(path, ("node_modules", "web/dist")) == within
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (
+            {"kind": "ensure_file", "path": "deps/.keep", "value": "x"},
+            "`ensure_file` on `deps/.keep`",
+        ),
+        ({"kind": "copy_if_missing", "from": "deps/a", "to": "b"}, "`copy_if_missing` on `deps/a`"),
+        ({"kind": "ensure_virtualenv", "path": ".venv", "provider": "uv"}, "the host's own tools"),
+        (
+            {"kind": "ensure_container_network", "name": "x", "provider": "docker"},
+            "engine command in a `run`",
+        ),
+    ],
+    ids=["isolated", "isolated source", "virtualenv", "engine"],
+)
+def test_what_a_container_would_not_see_is_refused_by_name(project, step, told):
+    setup = {
+        "requirements": {"toolchains": ["node", "python"], "tools": {"docker": "*"}},
+        "effects": {"network": True, "network_kind": "dependency_hydration", "writes": ["deps"]},
+        "prepare": {"kind": "sequence", "steps": [step, NPM]},
+    }
+    app = {
+        "backend": "container",
+        "lifecycle": "ephemeral",
+        "container": {"image": "x", "engines": ["nerdctl"]},
+        "attachments": {"isolated_paths": ["deps"]},
+    }
+    contract = {
+        "version": 1,
+        "project": {"name": "inside"},
+        "toolchains": {name: {"version": "*"} for name in ("node", "python")},
+        "execution": {"default_context": "app", "contexts": {"app": app}},
+        "tasks": {"setup": setup},
+    }
+    repo = project({"ota.yaml": json.dumps(contract)})
+    result = repo.run("run", "setup")
+    assert result.code == 1
+    assert told in result.err
+    assert "Next:" in result.err
+    assert not (repo.path / ".ota" / "state" / "ownership-id").exists()
