@@ -34,9 +34,14 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def stop(command: str) -> None:
+STOP = "ota up --workflow app --stop"
+
+
+def stop(repo, command: str = STOP):
     """Run the command that the report names."""
-    subprocess.run(["sh", "-c", command], check=True)
+    ota, *words = shlex.split(command)
+    assert ota == "ota"
+    return repo.run(*words)
 
 
 @pytest.fixture
@@ -54,14 +59,78 @@ def test_a_detached_run_task_goes_on_and_what_ends_it_is_named(app, assert_schem
     step = steps_of(result.json)["dev"]
     assert (step["status"], result.json["status"]) == ("READY", "READY")
     assert (
-        f"left running: pid {pid}, prints to .ota/state/workloads/dev.log; end it with `kill -- -{pid}`"
+        f"left running: pid {pid}, prints to .ota/state/workloads/dev.log; end it with `{STOP}`"
         in (step["detail"])
     )
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
         assert answer.status == 200
-    command = shlex.split(result.json["receipt"]["next_steps"][0].split("`")[1])
-    stop(shlex.join(command))
-    wait_until(lambda: is_gone(pid) and not is_listening(port), "the end of what was left running")
+    ended = stop(repo, result.json["receipt"]["next_steps"][0].split("`")[1])
+    assert ended.code == 0, ended
+    assert f"dev: ended pid {pid}" in ended.out
+    assert is_gone(pid) and not is_listening(port)
+
+
+def test_ending_takes_all_of_it_once_and_nothing_else(app, assert_schema):
+    repo, port = app
+    assert repo.run("up", "--stop").out == "UP ./ota.yaml\n\nSTOPPED\n\nNothing was left running.\n"
+    repo.write({"ota.yaml": repo.read("ota.yaml").replace("exec python3", "setsid sleep 300 & exec python3")})
+    assert repo.run("up", "--detach").code == 0
+    record = record_of(repo)
+    (away,) = [each for each in psutil.Process(record["leader"]["pid"]).children() if each.name() == "sleep"]
+    with subprocess.Popen(["sleep", "300"], start_new_session=True) as bystander:
+        repo.write({"ota.yaml": "{"})  # a broken contract keeps nobody from ending what it left
+        done = repo.run("up", "--stop", "--json")
+        assert (done.code, done.err) == (0, "")
+        assert_schema(done.json, "up")
+        assert done.json["summary"] == {"stopped_count": 1, "not_running_count": 0, "failed_count": 0}
+        (task,) = done.json["tasks"]
+        assert (task["task"], task["status"], task["pid"]) == ("dev", "stopped", record["leader"]["pid"])
+        assert is_gone(task["pid"]) and is_gone(away.pid) and not is_listening(port)
+        assert bystander.poll() is None
+        bystander.kill()
+    assert not (repo.path / ".ota/state/workloads/dev.json").exists()
+    assert (repo.path / ".ota/state/workloads/dev.log").exists(), "why it ended may still be asked"
+    again = repo.run("up", "--stop", "--json")
+    assert (again.code, again.json["tasks"]) == (0, [])
+
+
+def test_one_workflow_is_ended_without_the_other(upped):
+    one, two = free_port(), free_port()
+    other = "  other:\n    run: {task: second}\n  plain:\n    run: {task: setup}\n"
+    repo = upped(contract(tasks=SETUP + web(one) + web(two, name="second"), workflow=APP + other))
+    assert repo.run("up", "--detach").code == 0
+    assert repo.run("up", "--detach", "--workflow", "other").code == 0
+    assert "Nothing was left running." in repo.run("up", "--stop", "--workflow", "plain").out
+    assert stop(repo).code == 0
+    assert not is_listening(one) and is_listening(two)
+    os.killpg(record_of(repo, "second")["leader"]["pid"], signal.SIGKILL)
+    wait_until(lambda: not is_listening(two), "its end")
+    assert "second: was over already" in repo.run("up", "--stop").out
+    away = "(setsid sleep 300 & echo $! > away.pid); exec python3"
+    repo.write({"ota.yaml": repo.read("ota.yaml").replace("python3", away)})
+    assert repo.run("up", "--detach").code == 0
+    os.killpg(record_of(repo)["leader"]["pid"], signal.SIGKILL)
+    assert stop(repo).code == 0
+    assert is_gone(int(repo.read("away.pid"))), "what it moved away goes, although it has gone itself"
+
+
+def test_what_cannot_be_proven_is_not_ended(app, assert_schema):
+    repo, port = app
+    assert repo.run("up", "--detach").code == 0
+    record, good = repo.path / ".ota/state/workloads/dev.json", record_of(repo)
+    for bad in ("{", json.dumps({**good, "pid_namespace": "pid:[1]"}), json.dumps({**good, "version": 99})):
+        record.write_text(bad)
+        done = repo.run("up", "--stop", "--json")
+        assert (done.code, done.json["ok"], done.json["summary"]["failed_count"]) == (1, False, 1)
+        assert_schema(done.json, "up")
+        assert [each["code"] for each in done.json["findings"]] == ["OTA_KEPT_SERVICE_UNPROVEN"]
+        assert is_listening(port) and record.exists()
+    text = repo.run("up", "--stop")
+    assert (text.code, "NOT STOPPED" in text.out) == (1, True)
+    record.write_text(json.dumps({**good, "run_id": "else", "leader": {**good["leader"], "start_ticks": 1}}))
+    assert "was over already" in repo.run("up", "--stop").out, "another process with that pid is a stranger"
+    assert is_listening(port)
+    os.killpg(good["leader"]["pid"], signal.SIGKILL)
 
 
 def test_a_second_up_finds_it_running_and_starts_nothing(app):
@@ -75,7 +144,7 @@ def test_a_second_up_finds_it_running_and_starts_nothing(app):
         assert f"already running, not started (pid {pid}, left running since" in step["detail"]
         assert "workloads" not in again.json["receipt"]
         assert again.json["receipt"]["runtime"]["primary_endpoint"]["confirmed"]
-        assert f"`kill -- -{pid}` ends `dev`" in again.json["receipt"]["next"]
+        assert f"`{STOP}` ends `dev`" in again.json["receipt"]["next"]
         assert record_of(repo)["leader"]["pid"] == pid
     assert not is_gone(pid) and is_listening(port)
 
@@ -198,13 +267,12 @@ def test_attached_it_is_shown_until_an_interrupt_and_ends_with_it(upped, number)
 def test_attached_to_what_was_running_an_interrupt_ends_the_watching_alone(app):
     repo, port = app
     assert repo.run("up", "--detach").code == 0
-    pid = record_of(repo)["leader"]["pid"]
     live = repo.start("up", "--attach")
     live.wait_for("staying with dev until Ctrl-C")
     live.signal(signal.SIGINT)
     result = live.finish()
     assert result.code == 130
-    assert f"end it with `kill -- -{pid}`" in result.out
+    assert f"end it with `{STOP}`" in result.out
     assert is_listening(port)
 
 
@@ -339,9 +407,9 @@ def test_the_pieces_of_a_workflow_say_what_of_it_is_seen_running(upped, assert_s
     pid = record_of(repo)["leader"]["pid"]
     text = repo.run("tasks", "--workflow", "app").out
     assert f"run task dev: running: pid {pid}, left running since" in text
-    assert f"Ends with: `kill -- -{pid}`" in text
+    assert f"Ends with: `{STOP}`" in text
     assert f"service db: somebody listens on 127.0.0.1:{db}: pid {repo.read('db.pid')}" in text
-    stop(f"kill -- -{pid}")
+    os.killpg(pid, signal.SIGKILL)
     wait_until(lambda: is_gone(pid), "its end")
     assert seen() == {"dev": "not_seen", "db": "listening"}
     assert (repo.path / ".ota/state/workloads/dev.json").exists(), "looking changes nothing"

@@ -169,7 +169,8 @@ def test_the_example_with_postgres_and_a_cache_from_clone_to_url_and_back(
         for label in ("service postgres", "service cache", "serve")
     )
     # and back: everything that was left running has a command that ends it
-    subprocess.run(["sh", "-c", again["receipt"]["next"].split("`")[1]], check=True)
+    ota, *words = again["receipt"]["next"].split("`")[1].split()
+    assert (ota, repo.run(*words).code) == ("ota", 0)
     subprocess.run(["./postgres.sh", "stop"], cwd=repo.path, env={**os.environ, **env}, check=True)
     app.run("down", "-v")
     for each in (port, database, cache):

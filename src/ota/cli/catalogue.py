@@ -95,6 +95,22 @@ COMMANDS: tuple[Command, ...] = (
         ),
         details=(
             "Phases: prepare, preconditions, services, setup, run, post-up diagnosis. The run task is ended "
+            Flag(
+                name="--stop",
+                help="End the run tasks that --detach left running, or that of --workflow; services stay",
+                conflicts=(
+                    "--mode",
+                    "--lifecycle",
+                    "--detach",
+                    "--attach",
+                    "--ready-timeout",
+                    "--host-port",
+                    "--stream",
+                    "--receipt",
+                    "--dry-run",
+                    "--agent",
+                ),
+            ),
             "again once everything was proven, unless --detach or --attach says otherwise. Services are "
             "left running; nothing that was running before is ended.\n"
             "Exit code: 0 only when ready; the code of the service, setup or run task that failed; 1 else."
@@ -106,6 +122,7 @@ COMMANDS: tuple[Command, ...] = (
             ("ota up --dry-run --json", "what would happen, for a program"),
         ),
     ),
+            ("ota up --stop", "end what was left running"),
     Command(
         name="run",
         summary="Run a task with everything it needs",

@@ -10,6 +10,7 @@ Source: commands specification 3 (`--detach`); json-and-receipts specification 6
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +18,7 @@ from msgspec import Struct
 from ota.backends.output_keeper import older
 from ota.errors import Finding, HostError
 from ota.resolve.plan import RuntimePlan, TaskPlan
-from ota.services.starting import file_name
+from ota.services.starting import LOCKS_FOLDER, file_name, name_of_file
 from ota.system.files import private_directory, read_bytes, remove_file, write_atomic
 from ota.system.host import observe_hostname
 from ota.system.ports import PortHolder, find_port_holder
@@ -51,11 +52,6 @@ class KeptService(Struct, frozen=True, kw_only=True):
         """Its name in a repository."""
         return key_of(self.task, self.instance)
 
-    @property
-    def stop(self) -> str:
-        """The command that ends it with all it started: it leads a process group of its own."""
-        return f"kill -- -{self.leader.pid}"
-
 
 class Running(Struct, frozen=True, kw_only=True):
     """A service task of this repository that was found running."""
@@ -78,6 +74,17 @@ def log_of(key: str) -> str:
     return f"{FOLDER}/{file_name(key)}.log"
 
 
+def lock_of(key: str) -> str:
+    """Held by whoever starts, uses or ends it; repository-relative."""
+    return f"{LOCKS_FOLDER}/workload-{file_name(key)}.lock"
+
+
+def stop_command(target: str, workflow: str | None, instance: str = "") -> str:
+    """What ends the run task that a workflow left running. `target` is that of the user, with its blank."""
+    asked = f" --workflow {quote(key_of(workflow, instance))}" if workflow else ""
+    return f"ota up{target}{asked} --stop"
+
+
 def record_kept(root: Path, service: KeptService) -> None:
     """Write the record, whole or not at all.
 
@@ -93,11 +100,30 @@ def this_place() -> tuple[str, str]:
     return observe_pid_namespace(), observe_hostname()
 
 
+def kept_keys(root: Path) -> tuple[str, ...]:
+    """Of every record that is there, whatever it is worth."""
+    try:
+        names = sorted(each.name for each in (root / FOLDER).iterdir() if each.suffix == ".json")
+    except OSError:
+        return ()
+    return tuple(name_of_file(name.removesuffix(".json")) for name in names)
+
+
 def read_kept(root: Path, key: str) -> KeptService | None:
     """The record of a service that still runs; None when there is none, or it is over. Only looks.
 
     Raises:
         HostError: whether it still runs cannot be told from here.
+    """
+    kept = read_record(root, key)
+    return kept if kept is not None and not is_over(root, kept) else None
+
+
+def read_record(root: Path, key: str) -> KeptService | None:
+    """What was put on record, whether or not it still runs; None when nothing was.
+
+    Raises:
+        HostError: it cannot be believed.
     """
     path = _path(root, key)
     if not path.exists():
@@ -108,19 +134,31 @@ def read_kept(root: Path, key: str) -> KeptService | None:
         raise HostError(_unproven(path, key, "the record is damaged")) from error
     if kept.version != _VERSION:
         raise HostError(_unproven(path, key, "a later version of ota wrote it"))
-    return None if _is_over(path, kept) else kept
+    return kept
+
+
+def forget_record(root: Path, key: str) -> None:
+    """Remove a record that is over; what it printed stays for who wants to know why."""
+    with suppress(HostError):
+        remove_file(_path(root, key))
 
 
 def forget_kept(root: Path, key: str) -> None:
     """Remove a record that is over, with the output nobody writes to any more."""
+    forget_record(root, key)
     with suppress(HostError):
-        remove_file(_path(root, key))
         log = root / log_of(key)
         remove_file(log)
         remove_file(Path(older(str(log))))
 
 
-def _is_over(path: Path, kept: KeptService) -> bool:
+def is_over(root: Path, kept: KeptService) -> bool:
+    """Whether the process that was let go has ended.
+
+    Raises:
+        HostError: that cannot be told from here.
+    """
+    path = _path(root, kept.key)
     namespace, hostname = this_place()
     if kept.leader.boot_id and kept.leader.boot_id != boot_id():
         if kept.hostname == hostname:
@@ -131,10 +169,10 @@ def _is_over(path: Path, kept: KeptService) -> bool:
     return not is_alive(kept.leader)
 
 
-def find_running(root: Path, task: TaskPlan, instance: str) -> Running | None:
+def find_running(root: Path, task: TaskPlan, instance: str, stop: str) -> Running | None:
     """The task as it already runs here: let go earlier, or started by another run of this repository.
 
-    Only looks; a record that is over stays where it is.
+    Only looks; a record that is over stays where it is. `stop`: the command that ends what was let go.
 
     Raises:
         HostError: a record says so, and it cannot be proven.
@@ -142,9 +180,7 @@ def find_running(root: Path, task: TaskPlan, instance: str) -> Running | None:
     kept = read_kept(root, key_of(task.name, instance))
     if kept is not None:
         detail = f"pid {kept.leader.pid}, left running since {kept.started_at}; it prints to {kept.log}"
-        return Running(
-            leader=kept.leader, detail=detail, stop=kept.stop, log=kept.log, ports=dict(kept.ports)
-        )
+        return Running(leader=kept.leader, detail=detail, stop=stop, log=kept.log, ports=dict(kept.ports))
     holder = _holder(root, task.name, task.runtime) if task.runtime is not None else None
     identity = observe_identity(holder.pid) if holder is not None and holder.pid is not None else None
     if holder is None or identity is None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ota.contract.load import Loaded
 from ota.errors import HostError
-from ota.execute.kept import Running, find_running
+from ota.execute.kept import Running, find_running, stop_command
 from ota.resolve.documents.workflows import required_services
 from ota.resolve.plan import Request
 from ota.resolve.scope import Scope, Selection
@@ -40,12 +40,17 @@ class Observed(Struct, frozen=True, kw_only=True):
     """The command that ends it, where ota knows one."""
 
 
-def observe_workflow(loaded: Loaded, selection: Selection, host: HostFacts) -> tuple[Observed, ...]:
-    """The run task, then the required services that this host can look for."""
+def observe_workflow(
+    loaded: Loaded, selection: Selection, host: HostFacts, target: str
+) -> tuple[Observed, ...]:
+    """The run task, then the required services that this host can look for.
+
+    `target` is what commands repeat of the user's own, with its blank.
+    """
     workflow = selection.workflow
     if workflow is None:
         return ()
-    asked = Request(workflow=_spoken(selection))
+    asked = Request(workflow=_spoken(selection), target=target)
     scope = Scope(loaded, asked, host)
     scope.selection = selection
     names = required_services(loaded.contract, workflow)
@@ -67,7 +72,9 @@ def _run_task(loaded: Loaded, asked: Request, selection: Selection, host: HostFa
     if task.context.plane != "native":
         return None
     try:
-        running = find_running(loaded.root, task, selection.instance_name or "")
+        instance = selection.instance_name or ""
+        stop = stop_command(asked.target, selection.name, instance)
+        running = find_running(loaded.root, task, instance, stop)
     except HostError as error:
         why = f"{error.findings[0].summary}: {error.findings[0].why}"
         return Observed(kind="run_task", name=task.name, state="unknown", detail=why)

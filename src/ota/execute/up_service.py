@@ -37,9 +37,11 @@ from ota.execute.kept import (
     find_running,
     forget_kept,
     key_of,
+    lock_of,
     log_of,
     read_kept,
     record_kept,
+    stop_command,
     this_place,
 )
 from ota.execute.lease import Lease, Wish
@@ -60,8 +62,6 @@ from ota.readiness.wait import (
 )
 from ota.resolve.endpoints import Endpoint, Endpoints, endpoints_of, with_bind_ports
 from ota.resolve.plan import RuntimePlan, StepPlan
-from ota.services.bring_up import LOCKS_FOLDER
-from ota.services.starting import file_name
 from ota.system.clock import Deadline, now_utc
 from ota.system.file_tail import FileTail
 from ota.system.files import private_directory
@@ -100,6 +100,8 @@ class RunService:
         self._runtime: RuntimePlan = step.task.runtime
         self._key = key_of(step.task.name, instance)
         self._instance = instance
+        plan = context.plan
+        self._stop = stop_command(plan.request.target, plan.workflow, instance)
         self._keeps = keeps
         self._held: _Held | None = None
         self._reused: Running | None = None
@@ -121,7 +123,7 @@ class RunService:
         """Have it ready, whoever started it; None when it is, or when its condition skips it."""
         try:
             self._take_lock()
-            self._reused = find_running(self._context.root, self._step.task, self._instance)
+            self._reused = find_running(self._context.root, self._step.task, self._instance, self._stop)
         except HostError as error:
             return self._fate(error.findings[0])
         if self._interrupt() is not None:
@@ -138,7 +140,7 @@ class RunService:
             HostError: it took longer than that may take.
         """
         context, clock = self._context, self._context.clock
-        path = context.root / LOCKS_FOLDER / f"workload-{file_name(self._key)}.lock"
+        path = context.root / lock_of(self._key)
         began_at = clock.monotonic_s()
         readiness = self._runtime.readiness
         timing = readiness_timing(readiness) if readiness is not None else DEFAULT_TIMING
@@ -440,7 +442,7 @@ class RunService:
         kept = read_kept(self._context.root, self._key)
         if kept is not None:
             self._context.stream.emit(
-                LeftRunning(step=self._step.id, pid=kept.leader.pid, stop=kept.stop, log=kept.log)
+                LeftRunning(step=self._step.id, pid=kept.leader.pid, stop=self._stop, log=kept.log)
             )
 
     # -- small things ----------------------------------------------------------------------------

@@ -28,14 +28,13 @@ from ota.resolve.service_plan import EndpointReadiness, ServicePlan
 from ota.services.compose import ComposeChoices
 from ota.services.managers import Command, ComposeManager, Manager, manager_of, readiness_gates
 from ota.services.scene import How, ServiceScene, Watcher
-from ota.services.starting import LOGS_FOLDER, StartEnd, file_name, run_start
+from ota.services.starting import LOCKS_FOLDER, LOGS_FOLDER, StartEnd, file_name, run_start
 from ota.system.addresses import address_text
 from ota.system.clock import Deadline
 from ota.system.locks import ResourceLock
 from ota.system.ports import find_port_holder, render_holder
 from ota.system.sockets import AttemptDeadline
 
-LOCKS_FOLDER = ".ota/state/locks"
 _LOCK_TURN_S = 0.25
 _WAITING_EVERY_S = 1.0
 _RUNNING_TIMING = Timing(interval_s=0.25, retries=20, timeout_s=5.0)

@@ -6,7 +6,9 @@ output when ota has gone, and who keeps that output (`kept_output`) tells ota wh
 Source: runtime specification 13.1, 14.1; decision D14.
 """
 
+import re
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from ota.system.spawn import SpawnError, SpawnRequest
 from ota.system.workload import Workload, WorkloadEnd
 
 LOGS_FOLDER = ".ota/state/services"
+LOCKS_FOLDER = ".ota/state/locks"
 _TURN_S = 0.05
 
 
@@ -92,3 +95,8 @@ def file_name(service: str) -> str:
         each if each.isascii() and (each.isalnum() or each in "-_") else f"%{ord(each):x}."
         for each in service
     )
+
+
+def name_of_file(text: str) -> str:
+    """The name that `file_name` made this of; of any other text the text itself."""
+    return re.sub(r"%([0-9a-f]{1,6})\.", lambda found: chr(min(int(found[1], 16), sys.maxunicode)), text)

@@ -28,7 +28,7 @@ def run(arguments: Arguments, session: Session) -> int:
         with_use=arguments.has("--use"),
     )
     document = tasks_document(loaded, host, wanted)
-    observed = _observed(loaded, host, wanted)
+    observed = _observed(loaded, host, wanted, session.target(arguments.path))
     if observed:
         document["observed"] = [_observed_document(each) for each in observed]
     if arguments.is_json:
@@ -40,14 +40,14 @@ def run(arguments: Arguments, session: Session) -> int:
     return 0
 
 
-def _observed(loaded: Loaded, host: HostFacts, wanted: TaskFilter) -> "tuple[Observed, ...]":
+def _observed(loaded: Loaded, host: HostFacts, wanted: TaskFilter, target: str) -> "tuple[Observed, ...]":
     """What of the workflow that was asked for can be seen running."""
     if wanted.workflow is None:
         return ()
     from ota.execute.observed import observe_workflow  # paid only where a workflow is asked for
     from ota.resolve.scope import select_workflow
 
-    return observe_workflow(loaded, select_workflow(loaded, wanted.workflow), host)
+    return observe_workflow(loaded, select_workflow(loaded, wanted.workflow), host, target)
 
 
 def _observed_document(observed: "Observed") -> dict[str, Any]:

@@ -27,7 +27,11 @@ _TAIL_CHARACTERS = 16_384
 
 
 def run(arguments: Arguments, session: Session) -> int:
-    """Carry out the phases of a path, or preview them with `--dry-run`."""
+    """Carry out the phases of a path, preview them with `--dry-run`, or end what `--detach` left."""
+    if arguments.has("--stop"):
+        from ota.cli.commands.up_stop import stop
+
+        return stop(arguments, session)
     loaded = session.load_contract(arguments.path)
     host = observe_host()
     keeps = _keeps(arguments)
