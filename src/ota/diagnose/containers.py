@@ -166,15 +166,16 @@ def _is_of_this_repository(scene: Scene, labels: dict[str, str]) -> bool:
 
 
 def host_bound_findings(scene: Scene, mode: Plane) -> Iterator[Finding]:
-    """Services known by a legacy healthcheck alone, beside tasks in contexts without an endpoint for them."""
-    contexts = dict.fromkeys(task.context.name for task in container_tasks(scene, mode))
-    if not contexts:
+    """Services known by a legacy healthcheck alone, and needed by tasks in contexts without an endpoint."""
+    tasks = container_tasks(scene, mode)
+    if not tasks:
         return
     for name in services_in_scope(scene):
         service = scene.contract.services[name]
         if service.healthcheck is None or service.readiness is not None:
             continue
         known = {each.context or own for own, each in service.endpoints.items()}
+        contexts = [task.context.name for task in tasks if name in _needed_by(scene, task)]
         unknown = [context for context in contexts if context not in known]
         if not unknown:
             continue
@@ -196,6 +197,20 @@ def host_bound_findings(scene: Scene, mode: Plane) -> Iterator[Finding]:
                 source="service",
             ),
         )
+
+
+def _needed_by(scene: Scene, task: ContainerTask) -> set[str]:
+    """What a task requires itself, or its workflow for all of its tasks; with what these depend on."""
+    services, workflow = scene.contract.services, scene.selection.workflow
+    of_workflow = workflow.services.required if workflow is not None and workflow.services is not None else ()
+    waiting = [*scene.contract.tasks[task.name].requires_services, *(of_workflow or ())]
+    needed: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += services[name].depends_on
+    return needed
 
 
 # --- attachments -------------------------------------------------------------------------------------
