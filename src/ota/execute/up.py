@@ -6,7 +6,7 @@ and events. It never ends a service, and of the run task only what it started it
 Source: commands specification 3; runtime specification 14.3; json-and-receipts 3.14; decisions D7, D8.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from ota.diagnose.diagnosis import Diagnosis, confirmation, preconditions
 from ota.diagnose.observing import observed_services
 from ota.diagnose.scene import Scene
 from ota.env.masking import Masker
-from ota.errors import Finding
+from ota.errors import Finding, HostError
 from ota.execute.admission import refusals, service_refusals
 from ota.execute.context import RunContext
 from ota.execute.events import (
@@ -34,6 +34,7 @@ from ota.execute.events import (
     UpStatus,
 )
 from ota.execute.interpreter import Interpreter, StepResult
+from ota.execute.kept import find_running
 from ota.execute.run import (
     Ran,
     Surroundings,
@@ -116,12 +117,40 @@ def up_refusals(up: UpPlan, keeps: Keeps = "nothing") -> tuple[Finding, ...]:
     run = up.plan.steps[up.run] if up.run is not None else None
     for finding in (
         *up.refusals,
+        *_missing_instances(up),
         *refusals(up.plan),
         *service_refusals(services, up.name),
         *(_detach_refusals(run) if run is not None and keeps == "detached" else ()),
     ):
         found.setdefault((finding.code, finding.summary), finding)
     return tuple(found.values())
+
+
+def _missing_instances(up: UpPlan) -> Iterator[Finding]:
+    """Instances that this one builds on, and that are not up. They are not brought up here: each is a path
+    of its own, with its own phases, receipt and end.
+    """
+    workflow, target = up.selection.name or "", up.plan.request.target
+    for each in up.requires:
+        try:
+            running = find_running(up.plan.root, each.task, each.name, "")
+        except HostError as error:
+            yield from error.findings
+            continue
+        if running is not None:
+            continue
+        first = f"`ota up{target} --workflow {workflow}@{each.name}"
+        yield Finding(
+            code="OTA_UP_INSTANCE_UNSUPPORTED",
+            title="Another workflow instance has to be up first",
+            summary=f"instance `{up.selection.instance_name}` of workflow `{workflow}` requires instance "
+            f"`{each.name}`, which is not up",
+            why=f"task `{each.task.name}` of instance `{each.name}` does not run as a process of this host, "
+            "and this build brings up one instance at a time",
+            next=f"bring it up with {first} --detach`, or {first} --attach` in another terminal; "
+            f"then `{up.plan.request.again or 'ota up'}`",
+            category="execution",
+        )
 
 
 def _detach_refusals(run: StepPlan) -> tuple[Finding, ...]:

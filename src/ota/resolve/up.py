@@ -18,7 +18,7 @@ from ota.resolve.env_layers import plan_rendering
 from ota.resolve.plan import Plan, ProbePlan, ReadinessPlan, Request, StepPlan, TaskPlan
 from ota.resolve.planner import Walk, planned_services, secret_names
 from ota.resolve.scope import Scope, Selection, select_workflow
-from ota.resolve.up_plan import Phase, UpPlan
+from ota.resolve.up_plan import Phase, RequiredInstance, UpPlan
 from ota.system.host import HostFacts
 
 
@@ -83,7 +83,8 @@ def plan_up(
         phase_of=phases.phase_of,
         path=(*(step.task for step in phases.steps.values()), *finite),
         skipped=tuple(_skipped(named, selection, is_service=is_service)),
-        refusals=tuple(_refusals(loaded, selection, phases.steps.get(setup or ""))),
+        requires=tuple(_required(loaded, request, host, selection)) if is_service else (),
+        refusals=tuple(_refusals(loaded, phases.steps.get(setup or ""))),
     )
 
 
@@ -208,20 +209,48 @@ def _services(loaded: Loaded, selection: Selection, setup: StepPlan | None) -> t
 def _skipped(named: _Named, selection: Selection, *, is_service: bool) -> Iterator[str]:
     if named.run is not None and not is_service:
         yield f"run task `{named.run}`: it is not a service, so it runs with `ota run {named.run}`"
+    if not is_service:
+        yield from (
+            f"instance `{name}`: nothing of it runs on, so bring it up with "
+            f"`ota up --workflow {selection.name}@{name}`"
+            for name in required_instances(selection)
+        )
     if named.setup is None:
         where = f"workflow `{selection.name}` names none" if selection.name else "no task is called `setup`"
         yield f"setup: {where}"
 
 
+# --- other instances -----------------------------------------------------------------------------
+
+
+def required_instances(selection: Selection) -> tuple[str, ...]:
+    """The instances that the selected one asks for."""
+    selected = selection.instance
+    topology = selected.instance.topology if selected is not None else None
+    return topology.requires_instances if topology is not None else ()
+
+
+def _required(
+    loaded: Loaded, request: Request, host: HostFacts, selection: Selection
+) -> Iterator[RequiredInstance]:
+    """Each with the workflow's run task as it runs for that instance."""
+    run = selection.workflow.run if selection.workflow is not None else None
+    if run is None:
+        return
+    for name in required_instances(selection):
+        other = select_workflow(loaded, f"{selection.name}@{name}")
+        phases = _Phases(loaded, replace(request, host_port=None), host, other)
+        yield RequiredInstance(name=name, task=phases.task_of("run", run.task))
+
+
 # --- what is refused -----------------------------------------------------------------------------
 
 
-def _refusals(loaded: Loaded, selection: Selection, setup: StepPlan | None) -> Iterator[Finding]:
+def _refusals(loaded: Loaded, setup: StepPlan | None) -> Iterator[Finding]:
     if setup is not None and setup.task.context.plane == "remote":
         yield _remote_setup(loaded, setup)
     if setup is not None and setup.task.runtime is not None:
         yield _endless_setup(loaded, setup)
-    yield from _instance_refusals(loaded, selection)
 
 
 def _remote_setup(loaded: Loaded, setup: StepPlan) -> Finding:
@@ -249,23 +278,4 @@ def _endless_setup(loaded: Loaded, setup: StepPlan) -> Finding:
         place=loaded.place(("tasks", name, "runtime")),
         category="contract",
         owner="repo_contract",
-    )
-
-
-def _instance_refusals(loaded: Loaded, selection: Selection) -> Iterator[Finding]:
-    """What of an instance this build would silently leave out."""
-    selected = selection.instance
-    topology = selected.instance.topology if selected is not None else None
-    if topology is None or not topology.requires_instances:
-        return
-    yield Finding(
-        code="OTA_UP_INSTANCE_UNSUPPORTED",
-        title="Workflow instance cannot be brought up by this build",
-        summary=f"instance `{selection.instance_name}` of workflow `{selection.name}` brings up other "
-        "instances first",
-        why="this build brings up one instance at a time",
-        next=f"bring up {', '.join(f'`{name}`' for name in topology.requires_instances)} yourself, and "
-        "select an instance without `topology`",
-        place=loaded.place(("workflows", selection.name or "", "instances")),
-        category="execution",
     )

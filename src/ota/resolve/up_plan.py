@@ -27,6 +27,14 @@ Phase = Literal[
 """`provisioning`: the preconditions once more, after setup ran early to mend them."""
 
 
+class RequiredInstance(Struct, frozen=True, kw_only=True):
+    """Another instance of the workflow that has to be up before this one."""
+
+    name: str
+    task: TaskPlan
+    """Its run task, which runs while it is up."""
+
+
 class UpPlan(Struct, frozen=True, kw_only=True):
     """One path from a checkout to ready. Step ids name steps of `plan`."""
 
@@ -50,6 +58,8 @@ class UpPlan(Struct, frozen=True, kw_only=True):
     """Every task whose needs count as preconditions, each on its plane."""
     skipped: tuple[str, ...] = ()
     """What the path names and `up` provably does not do, in words."""
+    requires: tuple[RequiredInstance, ...] = ()
+    """What the selected instance asks for, in its order."""
     refusals: tuple[Finding, ...] = ()
     """Of the path as a whole; those of its tasks are theirs."""
 
