@@ -96,6 +96,21 @@ def test_an_activation_keeps_the_path_it_sets(project):
     assert repo.read("ran") == "found\n"
 
 
+@pytest.mark.parametrize("shell", ["pwsh", "cmd"])
+def test_an_activation_for_another_kind_of_shell_is_refused_before_anything_starts(project, tools, shell):
+    platform = f"note: n, activation: {{kind: command, shell: {shell}, run: 'set X=1'}}"
+    path = "workflows: {default: w, w: {run: {task: t}}}\n"
+    repo = project({"ota.yaml": asking("touch asked", platform=platform) + path})
+    env = tools({shell: "touch tried"})
+    for command in (("run", "t"), ("doctor",), ("run", "t", "--dry-run")):
+        result = repo.run(*command, env=env)
+        assert result.code == 1, command
+        told = result.out + result.err
+        assert f"native prerequisite `lib` is activated on linux by shell `{shell}`" in told
+        assert "native_prerequisites.lib.platforms.linux.activation" in told
+    assert not [name for name in ("before", "ran", "asked", "tried") if (repo.path / name).exists()]
+
+
 def test_a_failing_activation_starts_nothing(project):
     platform = "note: n, activation: {kind: command, shell: sh, run: 'exit 9'}"
     repo = project({"ota.yaml": asking("true", platform=platform)})

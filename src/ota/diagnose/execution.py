@@ -29,6 +29,7 @@ _PATH_REFUSALS = (
     "OTA_REMOTE_SECRET_REFUSED",
     "OTA_TARGET_UNRESOLVED",
 )
+    "OTA_NATIVE_ACTIVATION_UNSUPPORTED",
 """What a plan refuses about the contract and this host, and not about one invocation."""
 
 

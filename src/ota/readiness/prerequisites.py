@@ -18,6 +18,7 @@ from ota.contract.model.requirements import NativePlatform
 from ota.env.masking import Masker
 from ota.errors import Evidence, Finding, Place
 from ota.readiness.checks import CheckScene, evaluate
+from ota.resolve.native import activation_of, is_supported
 
 
 class Prerequisite(Struct, frozen=True, kw_only=True):
@@ -35,7 +36,7 @@ class Prerequisite(Struct, frozen=True, kw_only=True):
 
 
 def prerequisites_on(contract: Contract, names: Collection[str], system: str) -> tuple[Prerequisite, ...]:
-    """Those of `names` that have a check for this system, once each."""
+    """Those of `names` that have a check for this system which can be asked, once each."""
     by_name = {check.name: check for check in reversed(contract.checks)} if names else {}
     found: list[Prerequisite] = []
     for name in dict.fromkeys(names):
@@ -44,7 +45,7 @@ def prerequisites_on(contract: Contract, names: Collection[str], system: str) ->
         if declared is None or platform is None:
             continue
         check = by_name.get(platform.check or declared.check or "")
-        if check is not None:
+        if check is not None and (platform.activation is None or is_supported(platform.activation)):
             found.append(
                 Prerequisite(name=name, platform=platform, check=check, is_required=declared.required)
             )
@@ -54,10 +55,8 @@ def prerequisites_on(contract: Contract, names: Collection[str], system: str) ->
 def activation_on(contract: Contract, names: Iterable[str], system: str) -> Activation | None:
     """What wraps the body of a task that selects these; rules let only one be declared per system."""
     for name in names:
-        declared = contract.native_prerequisites.get(name)
-        platform = declared.platforms.get(system) if declared is not None else None
-        activation = platform.activation if platform is not None else None
-        if activation is not None and activation.kind == "command":
+        activation = activation_of(contract, name, system)
+        if activation is not None and is_supported(activation):  # a plan refuses the others
             return Activation(shell=activation.shell or "sh", text=activation.run or "")
     return None
 

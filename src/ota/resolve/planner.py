@@ -380,6 +380,7 @@ def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
             *inputs.refusals,
             *target_refusals(ts, targets),
             *_remote_secret_refusals(ts, env),
+            *_activation_refusals(ts, needs.native),
             *_skip_refusals(ts),
             *_agent_refusals(ts),
         ),
@@ -394,6 +395,13 @@ def _notes(ts: TaskScope) -> Iterator[str]:
     if ts.is_requested and ts.scope.request.skip_deps and declared_dependencies(ts):
         skipped = ", ".join(f"`{name}`" for name in declared_dependencies(ts))
         yield f"dependencies skipped by `--skip-deps`: {skipped}"
+
+
+def _activation_refusals(ts: TaskScope, names: tuple[str, ...]) -> Iterator[Finding]:
+    if names:
+        from ota.resolve.native import activation_refusals  # paid only by tasks that select any
+
+        yield from activation_refusals(ts, names)
 
 
 def _remote_secret_refusals(ts: TaskScope, env: EnvLayers) -> Iterator[Finding]:
