@@ -80,7 +80,8 @@ class FakeEngine:
 
     def misbehave(self, **how: Any) -> None:
         """`down=text`, `stuck=[name]` (cannot be removed), `vanish=[handle]` (gone after the next list),
-        `inspect=text` (what inspecting prints), `down_on=verb` (as `down`, from the first such call)."""
+        `inspect=text` (what inspecting prints), `down_on=verb` (as `down`, from the first such call),
+        `unlisted=n` (so many lists of volumes fail, because somebody's volume went meanwhile)."""
         (self.home / "how.json").write_text(json.dumps(how))
 
     def names(self, kind: str) -> list[str]:
@@ -110,6 +111,11 @@ def main(home: str, args: list[str]) -> int:
     kind = args[0] if args[0] in ("volume", "network", "container") else "container"
     words = args[1:] if args[0] == kind else args
     verb, handles = words[0], [word for word in words[1:] if not word.startswith("-")]
+    if verb == "ls" and kind == "volume" and how.get("unlisted"):
+        how["unlisted"] -= 1
+        how_path.write_text(json.dumps(how))
+        print("Error: no such volume: somebody-elses", file=sys.stderr)
+        return 1
     if verb in ("ls", "ps"):
         for path in sorted((folder / kind).iterdir()):
             print(path.name)

@@ -95,6 +95,20 @@ def test_containers_go_before_the_volumes_they_mount(docker: FakeEngine, repo: R
     assert ownership.read_token(repo.root) == repo.token, "the token is kept"
 
 
+@pytest.mark.parametrize("failures", [3, 1000])
+def test_a_list_that_fails_because_something_went_is_asked_for_again(
+    docker: FakeEngine, repo: Repository, failures: int
+) -> None:
+    """And never taken for an answer: what could not be seen is not claimed to be gone."""
+    docker.volume("ota-isolated-v", repo.volume)
+    docker.misbehave(unlisted=failures)
+    cleaned = repo.clean(docker)
+    is_done = failures == 3
+    assert docker.names("volume") == ([] if is_done else ["ota-isolated-v"])
+    assert (cleaned.counts.removed, bool(cleaned.failures)) == ((1, False) if is_done else (0, True))
+    assert ("docker" in cleaned.kept_engines) is not is_done
+
+
 def test_two_hundred_resources_cost_calls_by_the_batch(docker: FakeEngine, repo: Repository) -> None:
     for n in range(100):
         docker.volume(f"ota-isolated-{n}", repo.volume)
