@@ -275,6 +275,7 @@ _DOWN = (
     "context deadline exceeded",
 )
 _TOO_OLD = ("unknown flag:", "unknown shorthand flag:", "flag provided but not defined:")
+_FULL = ("no space left on device", "disk quota exceeded")
 _NO_SUCH = (
     "no such container",
     "no such object",
@@ -295,7 +296,7 @@ def says_absent(said: str) -> bool:
 
 
 def refusal(engine: Engine, answer: EngineAnswer, action: str) -> Finding:
-    """Why a call failed: the engine is down, too old for it, or said no."""
+    """Why a call failed: the engine is down, too old for it, has no space left, or said no."""
     said = answer.stderr.lower()
     if any(text in said for text in _DOWN):
         return unavailable(engine, answer.detail)
@@ -306,6 +307,15 @@ def refusal(engine: Engine, answer: EngineAnswer, action: str) -> Finding:
             answer.detail,
             f"update {engine.name}; ota works with Docker from 20.10 and Podman from 4.0",
             title="Container engine is too old",
+        )
+    if any(text in said for text in _FULL):
+        return _finding(
+            "OTA_CONTAINER_ENGINE_FULL",
+            f"{engine.name} could not {action}: no space is left where it keeps its data",
+            answer.detail,
+            f"see what takes it: `{engine.name} system df`; `ota clean` removes what this repository has "
+            f"there, `{engine.name} system prune` what nothing uses; then run the command again",
+            title="No space is left for the container engine",
         )
     return _finding(
         "OTA_CONTAINER_ENGINE_REFUSED",
