@@ -1,4 +1,4 @@
-"""Effective contracts of members: the tree of the root with that of the member over it, each finding in its file."""
+"""A member's effective contract: its own tree over the root's, and findings in the file that is to blame."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from yaml.nodes import Node
 
 from contract.reading import HEAD
 from ota.contract.load import load, may_be_member
-from ota.contract.members import Monorepo, load_selected, read_monorepo, root_declaring
+from ota.contract.members import Monorepo, load_located, read_monorepo, require_monorepo, root_declaring
 from ota.contract.merge import merged
 from ota.errors import ContractError, ContractUnreadableError, Finding, PlanError
 from ota.source.tree import Tree, compose, plain_value
@@ -255,7 +255,7 @@ def test_a_member_outside_the_root_is_refused(tmp_path: Path) -> None:
 def test_an_overlay_is_loaded_over_the_root_that_declares_it(monorepo: Path) -> None:
     path = monorepo.parent / "apps/web/ota.yaml"
     assert may_be_member(path)
-    loaded = load_selected(path, show, None)
+    loaded = load_located(path, show)
     assert loaded.contract.tasks["lint"].run == "make lint"
     assert (loaded.root, loaded.shown, loaded.member) == (path.parent, "web/ota.yaml", None)
 
@@ -265,7 +265,7 @@ def test_a_contract_below_a_root_that_does_not_declare_it_stands_alone(monorepo:
     for name in ("apps/other", "apps/web/deep"):
         path = monorepo.parent / name / "ota.yaml"
         assert root_declaring(path, show) is None
-        assert not load_selected(path, show, None).contract.tasks
+        assert not load_located(path, show).contract.tasks
 
 
 def test_the_nearest_root_that_declares_a_contract_is_its_root(monorepo: Path) -> None:
@@ -280,14 +280,14 @@ def test_a_broken_contract_above_that_never_names_this_one_is_no_trouble(tmp_pat
     write(tmp_path, {"ota.yaml": "workspace: {type: monorepo, members: 3}\nnope\n", "a/zz/ota.yaml": HEAD})
     path = tmp_path / "a/zz/ota.yaml"
     assert may_be_member(path)
-    assert load_selected(path, show, None).contract.project.name == "demo"
+    assert load_located(path, show).contract.project.name == "demo"
 
 
 def test_a_member_of_a_broken_root_is_refused_by_the_roots_error(tmp_path: Path) -> None:
     root = "workspace: {type: monorepo, members: [b]}\nversion: 1\nproject: 3\n"
     write(tmp_path, {"ota.yaml": root, "b/ota.yaml": HEAD})
     with pytest.raises(ContractUnreadableError) as caught:
-        load_selected(tmp_path / "b/ota.yaml", show, None)
+        load_located(tmp_path / "b/ota.yaml", show)
     place = caught.value.findings[0].place
     assert place is not None
     assert (place.file, place.field) == ("ota.yaml", "project")
@@ -298,14 +298,15 @@ def test_a_member_of_a_broken_root_is_refused_by_the_roots_error(tmp_path: Path)
 def test_a_member_is_named_by_its_directory_or_its_last_part(
     monorepo: Path, asked: str, located: str
 ) -> None:
-    loaded = load_selected(monorepo.parent / located, show, asked)
+    found = require_monorepo(monorepo.parent / located, show, asked)
+    loaded = found.load(found.require(asked))
     assert (loaded.member, loaded.root) == ("apps/web", monorepo.parent / "apps/web")
     assert loaded.shown == "ota.yaml"
 
 
 def test_an_undeclared_member_is_refused_by_name(monorepo: Path) -> None:
     with pytest.raises(PlanError) as caught:
-        load_selected(monorepo, show, "wbe")
+        read(monorepo).require("wbe")
     (found,) = caught.value.findings
     assert (found.code, found.summary) == ("OTA_MEMBER_UNKNOWN", "member `wbe` is not declared")
     assert "`apps/web`, `services/api`" in found.why
@@ -316,14 +317,14 @@ def test_a_last_part_that_two_members_share_names_neither(tmp_path: Path) -> Non
     root = HEAD + "workspace: {type: monorepo, members: [a/x, b/x]}\n"
     write(tmp_path, {"ota.yaml": root, "a/x/ota.yaml": "{}\n", "b/x/ota.yaml": "{}\n"})
     with pytest.raises(PlanError) as caught:
-        load_selected(tmp_path / "ota.yaml", show, "x")
+        read(tmp_path / "ota.yaml").require("x")
     assert caught.value.findings[0].next == "name one of `a/x`, `b/x`"
 
 
 def test_a_member_of_what_is_no_monorepo_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"ota.yaml": HEAD})
     with pytest.raises(PlanError) as caught:
-        load_selected(tmp_path / "ota.yaml", show, "web")
+        require_monorepo(tmp_path / "ota.yaml", show, "web")
     assert caught.value.findings[0].code == "OTA_MONOREPO_REQUIRED"
     assert "monorepo root contract" in caught.value.findings[0].summary
 

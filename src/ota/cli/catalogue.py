@@ -3,7 +3,7 @@
 Source: commands specification 1.1 (order), 2 to 24.
 """
 
-from ota.cli.flags import JSON, PATH, SELECTORS, WORKFLOW, Command, Flag, Positional
+from ota.cli.flags import JSON, MEMBER, MEMBERS, PATH, SELECTORS, WORKFLOW, Command, Flag, Positional
 
 _HOST_PORT = Flag(
     name="--host-port",
@@ -20,6 +20,7 @@ COMMANDS: tuple[Command, ...] = (
         name="doctor",
         summary="Diagnose the repository: blockers first, each with the one next step",
         module="ota.cli.commands.doctor",
+        groups_members=True,
         positionals=(PATH,),
         flags=(
             JSON,
@@ -27,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
             WORKFLOW,
             Flag(name="--fix", help="Add ota's own ignore rules to .gitignore; nothing else is changed"),
             Flag(name="--dry-run", help="With --fix: show the change and write nothing", needs="--fix"),
+            MEMBERS,
         ),
         details=(
             "Runs version probes, declared checks and readiness probes. It starts no task or service, "
@@ -45,7 +47,7 @@ COMMANDS: tuple[Command, ...] = (
         summary="Turn the diagnosis into an ordered plan of repairs",
         module="ota.cli.commands.explain",
         positionals=(PATH,),
-        flags=(JSON, WORKFLOW),
+        flags=(JSON, WORKFLOW, MEMBERS),
         examples=(
             ("ota explain", "what to mend, in which order"),
             ("ota explain --json", "the plan for a program"),
@@ -55,6 +57,7 @@ COMMANDS: tuple[Command, ...] = (
         name="up",
         summary="Bring a workflow up: services, setup, run task, and the proof that it is ready",
         module="ota.cli.commands.up",
+        groups_members=True,
         positionals=(PATH,),
         flags=(
             WORKFLOW,
@@ -92,9 +95,6 @@ COMMANDS: tuple[Command, ...] = (
                 conflicts=("--stream",),
             ),
             Flag(name="--agent", help="Refuse unless every task of the path is agent-safe"),
-        ),
-        details=(
-            "Phases: prepare, preconditions, services, setup, run, post-up diagnosis. The run task is ended "
             Flag(
                 name="--stop",
                 help="End the run tasks that --detach left running, or that of --workflow; services stay",
@@ -111,6 +111,10 @@ COMMANDS: tuple[Command, ...] = (
                     "--agent",
                 ),
             ),
+            MEMBERS,
+        ),
+        details=(
+            "Phases: prepare, preconditions, services, setup, run, post-up diagnosis. The run task is ended "
             "again once everything was proven, unless --detach or --attach says otherwise. Services are "
             "left running; nothing that was running before is ended.\n"
             "Exit code: 0 only when ready; the code of the service, setup or run task that failed; 1 else."
@@ -118,11 +122,11 @@ COMMANDS: tuple[Command, ...] = (
         examples=(
             ("ota up", "the default workflow, proven and ended again"),
             ("ota up --workflow backend --detach", "one workflow, and its run task keeps running"),
+            ("ota up --stop", "end what was left running"),
             ("ota up --attach", "stay with the run task until Ctrl-C"),
             ("ota up --dry-run --json", "what would happen, for a program"),
         ),
     ),
-            ("ota up --stop", "end what was left running"),
     Command(
         name="run",
         summary="Run a task with everything it needs",
@@ -166,6 +170,7 @@ COMMANDS: tuple[Command, ...] = (
             Flag(name="--quiet", help="With --json: keep task output off standard error", needs="--json"),
             WORKFLOW,
             Flag(name="--agent", help="Refuse unless the task and all it reaches are agent-safe"),
+            MEMBERS,
         ),
         takes_inputs=True,
         details=(
@@ -183,8 +188,9 @@ COMMANDS: tuple[Command, ...] = (
         name="validate",
         summary="Check a contract without running anything",
         module="ota.cli.commands.validate",
+        groups_members=True,
         positionals=(PATH,),
-        flags=(JSON,),
+        flags=(JSON, MEMBER),
         examples=(
             ("ota validate", "check the contract found from here upwards"),
             ("ota validate services/api --json", "another directory, one JSON document for a program"),
@@ -194,6 +200,7 @@ COMMANDS: tuple[Command, ...] = (
         name="tasks",
         summary="List tasks, or the pieces of one workflow",
         module="ota.cli.commands.tasks",
+        groups_members=True,
         positionals=(PATH,),
         flags=(
             JSON,
@@ -208,6 +215,7 @@ COMMANDS: tuple[Command, ...] = (
                 help="Only tasks runnable on this plane",
             ),
             WORKFLOW,
+            MEMBERS,
         ),
         examples=(
             ("ota tasks --use", "what to type for each task"),
@@ -218,24 +226,27 @@ COMMANDS: tuple[Command, ...] = (
         name="workflows",
         summary="List workflows and what they are made of",
         module="ota.cli.commands.workflows",
+        groups_members=True,
         positionals=(PATH,),
-        flags=(JSON,),
+        flags=(JSON, MEMBERS),
         examples=(("ota workflows", "list them"),),
     ),
     Command(
         name="services",
         summary="List declared services",
         module="ota.cli.commands.services",
+        groups_members=True,
         positionals=(PATH,),
-        flags=(JSON,),
+        flags=(JSON, MEMBERS),
         examples=(("ota services --json", "for a program"),),
     ),
     Command(
         name="check",
         summary="Run the configured checks, and nothing else",
         module="ota.cli.commands.check",
+        groups_members=True,
         positionals=(PATH,),
-        flags=(JSON, WORKFLOW),
+        flags=(JSON, WORKFLOW, MEMBERS),
         details=(
             "The cheapest readiness gate: no tool is probed, no task or service is started. A workflow that "
             "declares its own readiness is judged by exactly that; otherwise every check counts."
@@ -259,6 +270,7 @@ COMMANDS: tuple[Command, ...] = (
                 help="Explain one variable: the winner, what it shadows, file and line",
             ),
             WORKFLOW,
+            MEMBER,
         ),
         examples=(
             ("ota env", "the contract's variables"),
@@ -277,6 +289,7 @@ COMMANDS: tuple[Command, ...] = (
                 name="--task", metavar="NAME", help="Plan this task instead of the default", completes="tasks"
             ),
             WORKFLOW,
+            MEMBER,
         ),
         examples=(
             ("ota execution plan", "the default path"),
@@ -288,7 +301,7 @@ COMMANDS: tuple[Command, ...] = (
         summary="Show the declared topology, normalised",
         module="ota.cli.commands.execution_topology",
         positionals=(PATH,),
-        flags=(JSON,),
+        flags=(JSON, MEMBER),
         examples=(("ota execution topology --json", "for a program"),),
     ),
     Command(
@@ -361,6 +374,7 @@ COMMANDS: tuple[Command, ...] = (
         name="clean",
         summary="Remove what this repository owns on container engines, and nothing else",
         module="ota.cli.commands.clean",
+        groups_members=True,
         positionals=(PATH,),
         flags=(
             JSON,
@@ -369,6 +383,7 @@ COMMANDS: tuple[Command, ...] = (
                 help="Remove stopped ota containers of every repository instead; needs no contract",
             ),
             Flag(name="--dry-run", help="With --stale: list them and remove nothing", needs="--stale"),
+            MEMBERS,
         ),
         details=(
             "Removes persistent containers, isolation volumes, networks and containers of dead runs that the "

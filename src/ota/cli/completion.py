@@ -15,6 +15,8 @@ from ota.cli.catalogue import COMMANDS
 from ota.cli.flags import GLOBAL_FLAGS, Command, Flag, flag_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ota.contract.model import Contract
 
 T = TypeVar("T")
@@ -280,6 +282,8 @@ def _of_kind(kind: str | None, current: str, repository: "Repository") -> Iterab
             return repository.tasks()
         case "workflows":
             return repository.workflows()
+        case "members":
+            return repository.members()
         case "archives":
             return [("latest", "the newest"), *repository.archives()]
         case "baselines":
@@ -334,6 +338,18 @@ class Repository:
         entries = contract.workflows.entries if contract is not None else {}
         return [(name, entries[name].description or "") for name in sorted(entries)]
 
+    def members(self) -> list[Candidate]:
+        """Members of the monorepo."""
+        none: tuple[str, ...] = ()
+        return [(name, "") for name in _quietly(self._members, none)]
+
+    def _members(self) -> tuple[str, ...]:
+        from ota.cli.session import locate, shown_path
+        from ota.contract.members import require_monorepo
+
+        path = locate(self._path, self._given.get("--file"))
+        return tuple(require_monorepo(path, shown_path, "").members)
+
     def inputs(self, task: str) -> list[Candidate]:
         """The inputs a task declares."""
         contract = self.contract()
@@ -373,9 +389,13 @@ class Repository:
     def _read(self) -> "Contract | None":
         from ota.cli.session import locate
         from ota.contract.cache import Memory
+        from ota.contract.load import may_be_member
         from ota.source.reading import read_bytes
 
         path = locate(self._path, self._given.get("--file"))
+        member = self._given.get("--member")
+        if member is not None or may_be_member(path):
+            return _effective(path, member)
         data = read_bytes(path, str(path))
         known = Memory(path).recall(data, str(path))
         if known is not None and (contract := known.contract()) is not None:
@@ -383,6 +403,14 @@ class Repository:
         from ota.contract.proof import parsed
 
         return parsed(data, str(path))
+
+
+def _effective(path: "Path", member: str | None) -> "Contract | None":
+    """The contract of a member, or the one at a path below a root."""
+    from ota.cli.session import shown_path
+    from ota.contract.members import read_effective
+
+    return read_effective(path, shown_path, member)
 
 
 def _quietly(read: Callable[[], T], otherwise: T) -> T:

@@ -15,6 +15,7 @@ from ota.cli.streams import is_output_lost
 from ota.errors import ContractError, ContractUnreadableError, Finding, OtaError, UsageError, errors_among
 
 if TYPE_CHECKING:
+    from ota.cli.members import Run
     from ota.cli.session import Session
 
 EXIT_FAILED = 1
@@ -138,28 +139,47 @@ def _run(command: Command, arguments: Arguments) -> int:
     from ota.cli.session import Session
 
     session = Session(arguments)
+    run = import_module(command.module).run
     try:
-        code: int = import_module(command.module).run(arguments, session)
-        return code
+        return _run_command(run, arguments, session)
     except UsageError as error:
         return _usage(error)
     except OtaError as error:
-        _report(session, arguments, error)
+        report(session, arguments, error)
         return EXIT_FAILED
     except Exception as error:
         if session.is_debug or (isinstance(error, OSError) and is_output_lost(error)):
             raise  # with `--debug` a bug shows its trace; a reader that left is the entry point's
-        _report(session, arguments, OtaError(_bug(error)))
+        report(session, arguments, OtaError(_bug(error)))
         return EXIT_FAILED
 
 
-def _report(session: "Session", arguments: Arguments, error: OtaError) -> None:
+def _run_command(run: "Run", arguments: Arguments, session: "Session") -> int:
+    """The command for the one contract it is about, or for each of several members."""
+    from ota.cli.session import MonorepoRoot
+
+    if arguments.all("--member") and not arguments.has("--stale"):  # which is about no contract
+        from ota.cli.members import run_asked
+
+        return run_asked(run, arguments, session)
+    try:
+        return run(arguments, session)
+    except MonorepoRoot as found:
+        from ota.cli.members import run_grouped
+
+        return run_grouped(run, arguments, session, found.root)
+
+
+def report(session: "Session", arguments: Arguments, error: OtaError) -> None:
+    """Tell why there is no result, in the one way of every command."""
     is_semantic = isinstance(error, ContractError) and not isinstance(error, ContractUnreadableError)
     if arguments.is_json:
         from ota.cli.render.failure import failure_document
         from ota.cli.render.json import print_document
 
         document = failure_document(session.shown, error.findings, is_semantic=is_semantic)
+        if session.member is not None:
+            document["member"] = session.member
         print_document(document, session.out)
         return
     from ota.cli.render.failure import failure_text

@@ -52,6 +52,8 @@ class Command(Struct, frozen=True, kw_only=True):
     """Command line and what it does."""
     takes_inputs: bool = False
     is_hidden: bool = False
+    groups_members: bool = False
+    """Given the root of a monorepo, it tells of the root and of every member."""
 
 
 class Arguments(Struct, frozen=True, kw_only=True):
@@ -153,6 +155,19 @@ WORKFLOW = Flag(
     metavar="NAME",
     help="Select a workflow instead of the default one",
     completes="workflows",
+)
+MEMBER = Flag(
+    name="--member",
+    metavar="NAME",
+    help="Act on this member of a monorepo, in its directory",
+    completes="members",
+)
+MEMBERS = Flag(
+    name="--member",
+    metavar="NAME",
+    help="Act on this member of a monorepo, in its directory; on several in the given order",
+    is_repeatable=True,
+    completes="members",
 )
 PATH = Positional(
     name="PATH",

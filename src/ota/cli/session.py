@@ -10,18 +10,36 @@ from typing import TextIO
 
 from ota.cli.flags import Arguments
 from ota.cli.render.style import Style
-from ota.contract.load import Loaded, load
+from ota.contract.load import CONTRACT_NAME, Loaded, load, may_be_member
 from ota.errors import ContractUnreadableError, Finding
 from ota.system.host import environ
 
-CONTRACT_NAME = "ota.yaml"
+
+class MonorepoRoot(Exception):  # noqa: N818  an answer, not a mistake
+    """The contract is the root of a monorepo, and the command has more to tell than of the root alone."""
+
+    def __init__(self, root: Loaded) -> None:
+        super().__init__(root.shown)
+        self.root = root
 
 
 class Session:
-    """What a command is given beside its arguments."""
+    """What a command is given beside its arguments. With members of a monorepo it is given one for each."""
 
-    def __init__(self, arguments: Arguments, *, out: TextIO | None = None, err: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        arguments: Arguments,
+        *,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        loaded: Loaded | None = None,
+    ) -> None:
         self.arguments = arguments
+        self._loaded = loaded
+        """The contract, where somebody else chose it."""
+        asked = arguments.all("--member")
+        self.member = loaded.member if loaded is not None else asked[0] if len(asked) == 1 else None
+        """The member of a monorepo that was asked for, when it is one."""
         self.out = out or sys.stdout
         self.err = err or sys.stderr
         self.is_plain = arguments.has("--plain")
@@ -31,10 +49,14 @@ class Session:
         """The contract as the user sees it; until it is located, what was typed."""
         if arguments.command.takes_inputs and not arguments.has("--file"):
             self.shown = (*arguments.positionals[1:2], ".")[0]
+        if loaded is not None:
+            self.shown = loaded.shown
 
     def style_of(self, stream: TextIO) -> Style:
         """How text looks on a stream: rich, plain, coloured."""
-        return Style.for_stream(stream, is_plain=self.is_plain, is_concise=self.is_concise)
+        return Style.for_stream(
+            stream, is_plain=self.is_plain, is_concise=self.is_concise, member=self.member or ""
+        )
 
     def debug(self, text: str) -> None:
         """One trace line with `--debug`."""
@@ -42,29 +64,51 @@ class Session:
             print(f"debug: {text}", file=self.err)
 
     def load_contract(self, path: str | None) -> Loaded:
-        """Locate and load the contract of this invocation.
+        """Locate and load the contract of this invocation: the effective one, for a member of a monorepo.
 
         Raises:
             ContractError: there is none, or it is wrong.
+            MonorepoRoot: it is the root of a monorepo, whose members this command tells of as well.
         """
+        if self._loaded is not None:
+            return self._loaded
         located = locate(path, self.arguments.value("--file"))
         self.shown = shown_path(located)
         self.debug(f"contract {located}")
         if not self.is_debug:
-            return load(located, self.shown)
+            return self._load(located)
         from ota.system.clock import SYSTEM_CLOCK
 
         start = SYSTEM_CLOCK.monotonic_s()
         try:
-            return load(located, self.shown)
+            return self._load(located)
         finally:
             self.debug(f"contract read in {round((SYSTEM_CLOCK.monotonic_s() - start) * 1000)} ms")
+
+    def _load(self, located: Path) -> Loaded:
+        if may_be_member(located):
+            from ota.contract.members import load_located  # paid by monorepos only
+
+            loaded = load_located(located, shown_path)
+        else:
+            loaded = load(located, self.shown)
+        if self.arguments.command.groups_members and loaded.members:
+            raise MonorepoRoot(loaded)
+        return loaded
 
     def target(self, path: str | None) -> str:
         """What follow-up commands append to repeat the user's target, with the blank before it.
 
-        The directory of an `ota.yaml`, never that file; nothing when it is the current directory.
+        The directory of an `ota.yaml`, never that file; nothing when it is the current directory. Then the
+        member that was asked for.
         """
+        if self.member is None:
+            return self._path_target(path)
+        from shlex import quote
+
+        return f"{self._path_target(path)} --member {quote(self.member)}"
+
+    def _path_target(self, path: str | None) -> str:
         file = self.arguments.value("--file")
         given = file or path
         if given is None:

@@ -37,6 +37,7 @@ class Monorepo:
         self.tree = tree
         self.workspace = workspace
         self.show = show
+        self.shown = show(path)
         self.members: Mapping[str, Path] = {
             name: path.parent / name / CONTRACT_NAME for name in workspace.directories
         }
@@ -68,12 +69,16 @@ class Monorepo:
             if shown is not None:
                 raise
             raise type(error)(*(replace(each, member=name) for each in error.findings)) from error
-        shown_as = shown or self.show(self.path)
+        shown_as = shown or self.shown
         loaded = Loaded(path, shown_as, Written(shown_as, b"", tree), proven)
         loaded.member = name if shown is None else None
         if neighbours is not None:
             loaded.neighbours = neighbours
         return loaded
+
+    def name_at(self, path: Path) -> str:
+        """The member whose contract lies at a path."""
+        return path.parent.relative_to(self.path.parent).as_posix()
 
     def layered(self, name: str) -> tuple[LayeredTree, list[Finding]]:
         """A member's tree over the root's, and what is wrong with it before it is parsed.
@@ -126,22 +131,46 @@ def _nested(own: Tree) -> list[Finding]:
 # --- finding the root ----------------------------------------------------------------------------
 
 
-def load_selected(located: Path, show: Show, member: str | None) -> Loaded:
-    """The contract that is meant: a named member's, that of the member whose overlay was located, or itself.
+def load_located(located: Path, show: Show) -> Loaded:
+    """The contract at a path: the effective one, where a root above declares it a member.
 
     Raises:
-        PlanError: there is no monorepo, or no such member.
         ContractError: the contract, or the root's, is wrong.
     """
     above = root_declaring(located, show)
-    if member is None:
-        if above is None:
-            return load(located, show(located))
-        return above.load(_name_at(above, located), show(located))
-    monorepo = above or read_monorepo(located, show)
+    if above is None:
+        return load(located, show(located))
+    return above.load(above.name_at(located), show(located))
+
+
+def read_effective(located: Path, show: Show, member: str | None) -> Contract | None:
+    """The records of `load_located`, or of a named member, not judged; None when there are none.
+
+    Raises:
+        OtaError: there is no such member, or one of the files is no YAML.
+    """
+    above = root_declaring(located, show)
+    if member is not None:
+        monorepo = above or require_monorepo(located, show, member)
+        tree: Tree = monorepo.layered(monorepo.require(member))[0]
+    elif above is not None:
+        tree = above.layered(above.name_at(located))[0]
+    else:
+        tree = compose(show(located), read_bytes(located, show(located)))
+    return parse(tree, Contract)[0]
+
+
+def require_monorepo(located: Path, show: Show, asked: str) -> Monorepo:
+    """The monorepo that a contract is the root or a member of. `asked`: the member somebody wants of it.
+
+    Raises:
+        PlanError: there is none.
+        ContractUnreadableError: there is no record of the root.
+    """
+    monorepo = root_declaring(located, show) or read_monorepo(located, show)
     if monorepo is None:
-        raise PlanError(_no_root(located, show, member))
-    return monorepo.load(monorepo.require(member))
+        raise PlanError(_no_root(located, show, asked))
+    return monorepo
 
 
 def read_monorepo(path: Path, show: Show) -> Monorepo | None:
@@ -201,10 +230,6 @@ def _written_members(tree: Tree) -> frozenset[str]:
     return frozenset(member_directory(each) for each in members if isinstance(each, str))
 
 
-def _name_at(monorepo: Monorepo, located: Path) -> str:
-    return located.parent.relative_to(monorepo.path.parent).as_posix()
-
-
 # --- refusals ------------------------------------------------------------------------------------
 
 
@@ -229,7 +254,7 @@ def _undeclared(asked: str, monorepo: Monorepo) -> Finding:
     return Finding(
         code="OTA_MEMBER_UNKNOWN",
         summary=f"member `{asked}` is not declared",
-        why=f"{monorepo.show(monorepo.path)} declares {known}",
+        why=f"{monorepo.shown} declares {known}",
         next=f"name one of {', '.join(f'`{name}`' for name in meant)}"
         if meant
         else f"{hint}add it to `workspace.members`, or name a declared member",

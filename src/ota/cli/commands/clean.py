@@ -41,7 +41,7 @@ def _repository(arguments: Arguments, session: Session) -> int:
         from ota.cli.render.clean_text import clean_text
 
         style = session.style_of(session.out)
-        text = clean_text(loaded.shown, cleaned, settled.notes, style)
+        text = clean_text(style.target(loaded.shown), cleaned, settled.notes, style)
         if text:
             print(style.tamed(text), file=session.out)
         _print_failures(cleaned.failures, session)
@@ -51,7 +51,8 @@ def _repository(arguments: Arguments, session: Session) -> int:
 def _stale(arguments: Arguments, session: Session) -> int:
     from ota.backends.container.stale import clean_stale
 
-    given = "PATH" if arguments.path is not None else "--file" if arguments.has("--file") else None
+    given = next((each for each in ("--file", "--member") if arguments.has(each)), None)
+    given = "PATH" if arguments.path is not None else given
     if given is not None:
         raise usage_error(
             arguments.command,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ota.cli.flags import Arguments
-from ota.cli.session import CONTRACT_NAME, Session, locate, shown_path
+from ota.cli.session import Session, locate, shown_path
+from ota.contract.load import CONTRACT_NAME
 from ota.errors import ContractUnreadableError, Finding, HostError
 from ota.evidence.archive import FOLDER, Archived, history, named_archive, summary_counts
 

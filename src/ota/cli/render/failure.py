@@ -70,10 +70,11 @@ def finding_text(finding: Finding, style: Style, *, title: str = "") -> str:
     """One finding, hanging under its severity."""
     word, tone = _MARKS[finding.severity]
     mark = style.paint(f"◉ {word}" if style.is_rich else word, tone)
+    summary = f"{_of_member(finding)}{finding.summary}"
     if title:
-        lines = [f"{mark}  {title}", *style.fold(finding.summary)]
+        lines = [f"{mark}  {title}", *style.fold(summary)]
     else:
-        lines = style.fold(finding.summary, first=f"{mark}  ")
+        lines = style.fold(summary, first=f"{mark}  ")
     place = finding.place
     if place is not None and place.line:
         lines.append(f"  {place.file}:{place.line}:{place.column}")
@@ -117,4 +118,8 @@ def error_line(finding: Finding) -> str:
     field = f"{place.field}: " if place is not None and place.field else ""
     why = f": {finding.why}" if finding.why else ""
     where = f" ({place.file}:{place.line}:{place.column})" if place is not None and place.line else ""
-    return f"{field}{finding.summary}{why}{where} [{finding.code}]"
+    return f"{_of_member(finding)}{field}{finding.summary}{why}{where} [{finding.code}]"
+
+
+def _of_member(finding: Finding) -> str:
+    return f"monorepo member {finding.member}: " if finding.member else ""

@@ -44,16 +44,19 @@ class Style:
         is_concise: bool = False,
         width: int = 88,
         wraps: bool = False,
+        member: str = "",
     ) -> None:
         self.is_rich = is_rich
         self.has_colour = has_colour
         self.is_concise = is_concise
         self.width = width
+        self.member = member
+        """The monorepo member that a report is about; every header says it."""
         self.wraps = wraps
         """Off a terminal lines stay whole, for `grep` and for programs, unless `COLUMNS` asks."""
 
     @classmethod
-    def for_stream(cls, stream: TextIO, *, is_plain: bool, is_concise: bool) -> "Style":
+    def for_stream(cls, stream: TextIO, *, is_plain: bool, is_concise: bool, member: str = "") -> "Style":
         """Icons and colours only on a capable terminal, and never with `--plain`."""
         facts = observe_terminal(stream)
         return cls(
@@ -62,6 +65,7 @@ class Style:
             is_concise=is_concise,
             width=facts.width,
             wraps=facts.is_terminal or bool(environ().get("COLUMNS")),
+            member=member,
         )
 
     def paint(self, text: str, tone: Tone) -> str:
@@ -85,8 +89,12 @@ class Style:
 
     def header(self, command: str, target: str = "") -> str:
         """`🦦 VALIDATE ./ota.yaml`."""
-        words = f"{command} {target}".rstrip()
+        words = " ".join(filter(None, (command, self.target(target))))
         return self.paint(f"🦦 {words}", "brand") if self.is_rich else words
+
+    def target(self, shown: str) -> str:
+        """What a report is about, and the member of it: `./ota.yaml [member api]`."""
+        return f"{shown} [member {self.member}]".lstrip() if self.member else shown
 
     def good(self, word: str) -> str:
         """`✓ READY`."""
