@@ -129,7 +129,7 @@ def test_a_full_disk_under_the_engine_is_told_in_its_words(
         with pytest.raises(HostError) as refused:
             run("true").prepare()
         (finding,) = refused.value.findings
-        assert finding.code == "OTA_CONTAINER_ENGINE_REFUSED" and "no space left on device" in finding.why
+        assert finding.code == "OTA_CONTAINER_ENGINE_FULL" and "no space left on device" in finding.why
     assert bench.names() == []
 
 
