@@ -124,8 +124,7 @@ def fitted(text: str, server: Database) -> str:
     """The example with the image, the project and the port that there are."""
     engine, project, port = server.engine.name, server.project.name, server.port
     text = re.sub(r"( *)image: (?:maven|node):\S+", rf"\1image: {TOOLCHAIN}\n\1engines: [{engine}]", text)
-    text = re.sub(r"( *)name: local\n", rf"\1name: {project}\n\1engine: {engine}\n", text)
-    text = text.replace("- local\n", f"- {project}\n")
+    text = text.replace("name: local\n", f"name: {project}\n").replace("- local\n", f"- {project}\n")
     text = re.sub(r"(address: 127\.0\.0\.1\n *port: )5432", rf"\g<1>{port}", text)
     return text.replace("127.0.0.1:5432/", f"127.0.0.1:{port}/")
 

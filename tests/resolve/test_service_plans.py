@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ota.resolve.documents.services import services_document
+from ota.resolve.plan import Request
 from ota.resolve.scope import Scope
 from ota.resolve.service_plan import (
     CommandReadiness,
@@ -45,6 +47,59 @@ def test_a_compose_service_keeps_its_project_files_and_profiles_in_order():
     )
     assert db.readiness == HealthReadiness()
     assert (db.interval_ms, db.retries, db.start_period_ms) == (1000, 4, 2000)
+
+
+CONTAINERS = """
+execution:
+  contexts:
+    base: {backend: container, lifecycle: ephemeral, container: {image: i}}
+    pods: {extends: base, container: {engines: [podman, docker]}}
+    more: {extends: base, container: {engines: [podman]}}
+    dock: {extends: base}
+    join: {extends: more, attachments: {compose: [local]}}
+services:
+  of-local: {manager: {kind: compose, name: local, service: any}}
+  db:
+    manager: {kind: compose, name: PROJECT, service: db ENGINE}
+    endpoints: {REACHING}
+tasks: {go: {run: x, requires_services: [db]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("reaching", "stated", "project", "engine"),
+    [
+        ("pods", "", "other", "podman"),
+        ("pods more", "", "other", "podman"),
+        ("pods dock", "", "other", "docker"),
+        ("dock", "", "other", "docker"),
+        ("", "", "other", "docker"),
+        ("", "", "local", "podman"),
+        ("dock", "", "local", "docker"),
+        ("pods", ", engine: docker", "other", "docker"),
+        ("dock", ", engine: podman", "other", "podman"),
+    ],
+)
+def test_compose_uses_the_engine_of_the_containers_that_reach_the_service(reaching, stated, project, engine):
+    endpoints = ", ".join(f"{name}: {{address: db, port: 1}}" for name in reaching.split())
+    text = CONTAINERS.replace("REACHING", endpoints).replace(" ENGINE", stated).replace("PROJECT", project)
+    contract = loaded(text)
+    (db,) = plan_services(Scope(contract, Request(), LINUX), ["db"])
+    assert db.control.engine == engine
+    shown = services_document(contract)["services"][0]
+    assert shown["manager"]["start"].split()[0] == engine
+
+
+def test_the_engine_of_the_shorthand_counts_as_that_of_app():
+    text = (
+        "execution:\n  preferred: container\n  lifecycle: ephemeral\n"
+        "  backends: {container: {image: i, engines: [podman]}}\n"
+        "services:\n  db:\n    manager: {kind: compose, name: local, service: db}\n"
+        "    endpoints: {app: {address: db, port: 1}}\n"
+        "tasks: {go: {run: x, requires_services: [db]}}\n"
+    )
+    (db,) = plan(text, "go").services
+    assert db.control.engine == "podman"
 
 
 def test_timing_that_is_not_declared_is_bounded():

@@ -352,6 +352,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "env_file": "Compose env file.",
         "env_files": "Compose env files, in order.",
         "profiles": "Compose profiles to activate.",
+        "engine": "Container engine; unless stated that of the containers that reach the service.",
         "start": "Command that starts a host service.",
         "stop": "Command that stops a host service.",
         "host": "System service from which start, stop and check follow.",

@@ -15,6 +15,7 @@ from ota.errors import Evidence, Finding, Severity
 from ota.readiness.checks import CheckScene, ask_command
 from ota.requirements.executables import find_executable
 from ota.resolve.boundary import DEFAULT_ENGINES
+from ota.resolve.services import compose_engine
 
 ENGINE_LIMIT_S = 5.0
 REMOTE_CLIS = {"daytona": "daytona", "ssh": "ssh", "tsh": "tsh", "kubectl": "kubectl"}
@@ -28,8 +29,8 @@ _PATH_REFUSALS = (
     "OTA_LIFECYCLE_UNDECLARED",
     "OTA_REMOTE_SECRET_REFUSED",
     "OTA_TARGET_UNRESOLVED",
-)
     "OTA_NATIVE_ACTIVATION_UNSUPPORTED",
+)
 """What a plan refuses about the contract and this host, and not about one invocation."""
 
 
@@ -236,9 +237,9 @@ def _managers(scene: Scene) -> Iterator[Finding]:
         manager = service.manager
         if manager is None or manager.kind != "compose":
             continue
-        engine: str = manager.engine or "docker"
+        engine: str = compose_engine(service, scene.planes)
         spellings = [engine, f"{engine}-compose"]
-        if manager.engine is None:
+        if manager.engine is None and engine == "docker":
             spellings += ["podman", "podman-compose"]
         is_there = any(_is_there(scene, each) for each in spellings)
         if not is_there and (service.required or engine not in missing):

@@ -7,6 +7,7 @@ Source: contract specification 12; runtime specification 13, 14.1; decisions D7,
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -15,7 +16,8 @@ from ota.contract.model.readiness import ServiceReadiness
 from ota.contract.model.scalars import Plane
 from ota.contract.model.services import Endpoint, Service
 from ota.contract.model.tasks import Task
-from ota.contract.planes import SHORTHAND_CONTEXT
+from ota.contract.planes import SHORTHAND_CONTEXT, Planes
+from ota.resolve.boundary import DEFAULT_ENGINES
 from ota.resolve.listening import accepted_statuses
 from ota.resolve.plan import TaskPlan
 from ota.resolve.scope import Scope, TaskScope
@@ -71,7 +73,7 @@ def _plan(scope: Scope, name: str, service: Service) -> ServicePlan:
     readiness = service.readiness
     plan = ServicePlan(
         name=name,
-        control=control_of(service, _rendered_env_file(scope, name)),
+        control=control_of(service, scope.planes, _rendered_env_file(scope, name)),
         readiness=_form(scope, name, service),
         is_required=service.required,
         depends_on=service.depends_on,
@@ -88,7 +90,7 @@ def _plan(scope: Scope, name: str, service: Service) -> ServicePlan:
     )
 
 
-def control_of(service: Service, rendered_env_files: tuple[str, ...] = ()) -> ControlPlan:
+def control_of(service: Service, planes: Planes, rendered_env_files: tuple[str, ...] = ()) -> ControlPlan:
     """Who starts and stops a service; `rendered_env_files` are those that a workflow adds."""
     manager = service.manager
     if service.producer is not None:
@@ -103,7 +105,7 @@ def control_of(service: Service, rendered_env_files: tuple[str, ...] = ()) -> Co
     return ComposeControl(
         project=manager.name or "",
         service=manager.service or "",
-        engine=manager.engine or "docker",
+        engine=compose_engine(service, planes),
         files=(*((manager.file,) if manager.file else ()), *(manager.files or ())),
         env_files=(
             *rendered_env_files,
@@ -112,6 +114,31 @@ def control_of(service: Service, rendered_env_files: tuple[str, ...] = ()) -> Co
         ),
         profiles=manager.profiles or (),
     )
+
+
+def compose_engine(service: Service, planes: Planes) -> Literal["docker", "podman"]:
+    """The engine of a compose service: the declared one, else that of the containers that reach it (D12).
+
+    Those are of contexts that have an endpoint of it, or are attached to its project. On another engine
+    they would wait for it in vain, so all of them have to be on Podman for it to be there.
+    """
+    manager = service.manager
+    if manager is not None and manager.engine is not None:
+        return manager.engine
+    contexts = {SHORTHAND_CONTEXT: planes.root_context("container"), **planes.contexts}
+    reaching = {endpoint.context or name for name, endpoint in service.endpoints.items()}
+    if manager is not None and manager.kind == "compose":
+        reaching |= {
+            name
+            for name, context in contexts.items()
+            if context.attachments is not None and manager.name in (context.attachments.compose or ())
+        }
+    engines = {
+        (context.container.engines or DEFAULT_ENGINES)[0]
+        for name, context in contexts.items()
+        if name in reaching and context.backend == "container" and context.container is not None
+    }
+    return "podman" if engines == {"podman"} else "docker"
 
 
 def _rendered_env_file(scope: Scope, name: str) -> tuple[str, ...]:

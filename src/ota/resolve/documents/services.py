@@ -6,6 +6,7 @@ Source: json-and-receipts specification 2.6, 3.4.
 from ota.contract.durations import parse_check_timeout
 from ota.contract.load import Loaded
 from ota.contract.model.services import Service
+from ota.contract.planes import Planes
 from ota.resolve.documents.readiness import service_readiness_document
 from ota.resolve.documents.shape import Document, compact
 from ota.resolve.service_plan import ComposeControl, HostControl
@@ -14,15 +15,15 @@ from ota.resolve.services import control_of
 
 def services_document(loaded: Loaded) -> Document:
     """The whole document."""
-    services = loaded.contract.services
+    services, planes = loaded.contract.services, Planes(loaded.contract)
     return {
         "ok": True,
         "path": loaded.shown,
-        "services": [service_document(name, services[name]) for name in sorted(services)],
+        "services": [service_document(name, services[name], planes) for name in sorted(services)],
     }
 
 
-def service_document(name: str, service: Service) -> Document:
+def service_document(name: str, service: Service, planes: Planes) -> Document:
     """`service`."""
     producer, manager = service.producer, service.manager
     document: Document = {"name": name, "required": service.required, "depends_on": list(service.depends_on)}
@@ -45,7 +46,7 @@ def service_document(name: str, service: Service) -> Document:
             files=manager.files,
             env_files=manager.env_files,
             engine=manager.engine,
-            **_commands(service),
+            **_commands(service, planes),
             host=compact(kind=manager.host.kind, unit=manager.host.unit, scope=manager.host.scope)
             if manager.host is not None
             else None,
@@ -66,14 +67,14 @@ def service_document(name: str, service: Service) -> Document:
     return document
 
 
-def _commands(service: Service) -> Document:
+def _commands(service: Service, planes: Planes) -> Document:
     """What a manager runs to start and to stop the service, as one would type it.
 
-    The compose command is the one of the declared engine; which one a run finds is known only then.
+    The compose command is the one of the engine it belongs to; which one a run finds is known only then.
     """
     from shlex import join
 
-    match control_of(service):
+    match control_of(service, planes):
         case ComposeControl() as control:
             compose = (control.engine, "compose")
             return {"start": join(control.start_argv(compose)), "stop": join(control.stop_argv(compose))}

@@ -31,7 +31,9 @@ def topology_document(loaded: Loaded, host: HostFacts, *, member: str | None = N
             for name, probe in sorted(contract.readiness.probes.items())
         },
         surfaces={name: surface_document(surface) for name, surface in sorted(contract.surfaces.items())},
-        services=[service_document(name, contract.services[name]) for name in sorted(contract.services)],
+        services=[
+            service_document(name, contract.services[name], planes) for name in sorted(contract.services)
+        ],
         tasks=[tasks.entry(name) for name in sorted(contract.tasks)],
     )
 
