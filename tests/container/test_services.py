@@ -186,6 +186,8 @@ def test_an_out_of_memory_kill_is_named_with_the_limit_and_a_way_out(contained, 
     assert "was OOM-killed" in receipt["steps"][0]["detail"]
     assert "--memory" in receipt["next"]
     assert result.code == 137
+    # what Podman's monitor writes where it was started is no part of a checkout
+    assert sorted(path.name for path in repo.path.iterdir()) == [".ota", "ota.yaml"]
 
 
 def test_tcp_readiness_is_not_fooled_by_a_port_with_nobody_behind_it(contained, assert_schema):

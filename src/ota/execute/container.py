@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from ota.backends.container.engine import Engine, ask, never
+from ota.backends.container.engine import Engine, ask, client_directory, never
 from ota.backends.container.ephemeral import (
     EphemeralRun,
     Termination,
@@ -275,7 +275,7 @@ class _ContainerBody:
         context, step = self._context, self._step
         request = SpawnRequest(
             argv=prepared.argv,
-            cwd=context.root,
+            cwd=client_directory(prepared.engine, context.root),
             env=prepared.cli_environ,
             # what an engine starts for itself (conmon, name servers) serves others and must not carry
             # the run's marker; the client itself is in the journal

@@ -33,6 +33,7 @@ _LISTINGS = 20
 _LISTING_PAUSE_S = 0.02
 _TURN_S = 0.05
 _DETAIL_LIMIT = 600
+_NO_FILES = Path("/proc")
 
 
 class CallCount:
@@ -163,6 +164,15 @@ def is_answering(engine: Engine) -> bool:
         return False
 
 
+def client_directory(engine: Engine, otherwise: Path) -> Path:
+    """Where the engine's command is run: somewhere else for Podman, as nothing it is told depends on it.
+
+    Podman's monitor of a container drops an empty file `oom` there when memory runs out, which has no place
+    in a checkout. In /proc it can make none.
+    """
+    return _NO_FILES if engine.name == "podman" and _NO_FILES.is_dir() else otherwise
+
+
 # --- asking ----------------------------------------------------------------------------------------------
 
 
@@ -189,7 +199,7 @@ def ask(
 
     request = SpawnRequest(
         argv=(engine.program, *args),
-        cwd=Path(),
+        cwd=client_directory(engine, Path()),
         env=engine.environ if environ is None else environ,
         run_id=None,
         output="capture",
