@@ -100,3 +100,15 @@ def test_proving_a_contract_does_not_import_what_runs_it(tmp_path: Path) -> None
     modules = imported(tmp_path, "validate")
     assert "ota.contract.rules" in modules
     assert not among(modules, (*NEVER, *LEFT_OUT, "ota.execute", "ota.resolve", "ota.readiness"))
+
+
+STARTING = ("ota.system.spawn", "ota.system.workload", "ota.system.processes", "ota.system.journal")
+OF_CHECKS = ("ota.env.dotenv", "ota.backends", "ota.readiness.named", *NEVER)
+
+
+def test_a_diagnosis_that_starts_nothing_pays_for_no_process(tmp_path: Path) -> None:
+    file = "checks: [{name: here, kind: file, severity: error, path: ota.yaml}]\n"
+    (tmp_path / "ota.yaml").write_text(CONTRACT + file)
+    checked = imported(tmp_path, "check")
+    assert not among(checked, ("threading", "ota.requirements", "ota.resolve.planner", *OF_CHECKS, *STARTING))
+    assert not among(imported(tmp_path, "doctor"), ("ota.requirements.versions", "ota.system.workload"))

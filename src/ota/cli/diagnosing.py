@@ -6,10 +6,11 @@ killed, and whatever moved out of its session is ended here.
 Source: commands specification 1.11, 1.13; lessons, "Nothing left behind".
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ota.cli.flags import Arguments
 from ota.cli.session import Session
@@ -19,8 +20,10 @@ from ota.system.clock import SYSTEM_CLOCK
 from ota.system.files import repository_reader
 from ota.system.host import environ, observe_host
 from ota.system.interrupts import Interrupt, Interrupts
-from ota.system.processes import end_processes, owned_processes
 from ota.system.run_id import make_run_id
+
+if TYPE_CHECKING:
+    from ota.system.processes import Identity
 
 T = TypeVar("T")
 
@@ -81,12 +84,19 @@ def diagnosed(
 def _guarded(root: Path, run_id: str) -> Iterator[None]:
     """Ends what was started, also when ota itself is killed."""
     from ota.system.guardian import arm_guardian
+    from ota.system.processes import end_processes, observe_identity, owned_processes
+
+    own = observe_identity(os.getpid())
+    began = own.start_ticks if own is not None else 0
+
+    def left() -> "tuple[Identity, ...]":
+        return owned_processes(run_id, since_ticks=began)
 
     # the journal is never written: the guardian goes by the marker alone
     with arm_guardian(root / ".ota" / "state" / f"{run_id}.none", run_id=run_id):
         try:
             yield
         finally:
-            left = owned_processes(run_id)
-            if left:
-                end_processes(left, clock=SYSTEM_CLOCK, again=lambda: owned_processes(run_id))
+            found = left()
+            if found:
+                end_processes(found, clock=SYSTEM_CLOCK, again=left)

@@ -7,6 +7,7 @@ Source: doctor specification 5, 6, 9 (toolchains); contract specification 4, 6 t
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +16,6 @@ from ota.contract.model.execution import Context
 from ota.contract.model.scalars import Plane
 from ota.contract.model.tasks import Task
 from ota.contract.planes import ContextChoice
-from ota.diagnose.remedies import remedy
 from ota.diagnose.scene import Scene
 from ota.errors import Evidence, Finding
 from ota.readiness.checks import CheckScene, ask_command
@@ -26,16 +26,12 @@ from ota.readiness.prerequisites import (
     prerequisites_on,
 )
 from ota.requirements.executables import find_executable
-from ota.requirements.probes import (
-    PROBE_LIMIT_S,
-    ProbeOutcome,
-    Prober,
-    requirement_finding,
-    wanted_of,
-)
 from ota.resolve.plan import RequirementPlan
 from ota.resolve.requirement_sets import requirement_set
 from ota.resolve.scope import TaskScope
+
+if TYPE_CHECKING:
+    from ota.requirements.probes import ProbeOutcome
 
 _ORDER = {"toolchain": 0, "runtime": 1, "tool": 2}
 
@@ -122,6 +118,10 @@ def context_requirements(scene: Scene, name: str | None, plane: Plane) -> tuple[
 def requirement_findings(scene: Scene, needs: Sequence[Need]) -> tuple[Finding, ...]:
     """Ask for every version side by side, and tell what is not as it should be."""
     asked = [need for need in needs if not need.requirement.is_component]
+    if not asked:
+        return tuple(rust_part_findings(scene, [need.requirement for need in needs]))
+    from ota.requirements.probes import Prober, wanted_of  # paid by those who require something
+
     prober = Prober(
         scene.environ,
         scene.loaded.root,
@@ -137,7 +137,10 @@ def requirement_findings(scene: Scene, needs: Sequence[Need]) -> tuple[Finding, 
     return (*found, *rust_part_findings(scene, [need.requirement for need in needs]))
 
 
-def _told(scene: Scene, need: Need, outcome: ProbeOutcome) -> Iterator[Finding]:
+def _told(scene: Scene, need: Need, outcome: "ProbeOutcome") -> Iterator[Finding]:
+    from ota.diagnose.remedies import remedy
+    from ota.requirements.probes import requirement_finding
+
     requirement = need.requirement
     better = remedy(scene, requirement) if outcome.status in ("missing", "mismatch") else ""
     finding = requirement_finding(
@@ -214,6 +217,8 @@ def _missing_parts(
     asked = CheckScene(
         root=scene.loaded.root, env=scene.environ, run_id=scene.run_id, should_stop=scene.should_stop
     )
+    from ota.requirements.probes import PROBE_LIMIT_S
+
     code, output = ask_command(("rustup", kind, "list", "--installed"), asked, PROBE_LIMIT_S)
     command = f"rustup {kind} list --installed"
     if code != 0:

@@ -19,7 +19,6 @@ from ota.readiness.asker import Asker
 from ota.resolve.env_layers import contract_layers
 from ota.resolve.injection import injection
 from ota.resolve.plan import Request, TaskPlan
-from ota.resolve.planner import plan_run
 from ota.resolve.scope import Scope, select_workflow
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.host import HostFacts
@@ -99,6 +98,10 @@ class Scene:
         """Every task the path runs, each on the plane a run would give it."""
         if self._path is not None:
             return self._path
+        if not self.roots:
+            return ()
+        from ota.resolve.planner import plan_run  # paid only by those who have a path
+
         found: dict[tuple[str, str], TaskPlan] = {}
         for root in self.roots:
             plan = plan_run(self.loaded, Request(task=root, workflow=self._workflow), self.host)

@@ -5,11 +5,14 @@ Source: runtime specification 11.2, 13.3.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from ota.system.clock import SYSTEM_CLOCK, Clock
-from ota.system.journal import Journal
+
+if TYPE_CHECKING:
+    from ota.system.journal import Journal  # which brings all that watches processes
 
 UNEXECUTABLE = "OTA_SERVICE_READINESS_CONTEXT_UNEXECUTABLE"
 """The context that is to be asked from cannot execute anything: what it asks about was not looked at."""
@@ -25,5 +28,5 @@ class Asker(Struct, frozen=True, kw_only=True):
     run_id: str
     should_stop: Callable[[], bool] = lambda: False
     clock: Clock = SYSTEM_CLOCK
-    journal: Journal | None = None
+    journal: "Journal | None" = None
     """Of the run, where one may make what its tasks use too. None: a diagnosis, which leaves nothing."""

@@ -8,25 +8,23 @@ Source: contract specification 14; decisions D4, D19.
 
 import os
 import re
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ota.backends.native import Activation, activated_argv
 from ota.contract.durations import parse_check_timeout
 from ota.contract.model.checks import ChangedFiles, Check, EnvAssertion, EnvCheck, HostRule
-from ota.env.dotenv import read_dotenv
 from ota.errors import HostError
 from ota.readiness.asker import Asker
 from ota.resolve.probes import ProbeProblem, ResolvedProbe
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
-from ota.system.processes import end_processes, owned_processes
 from ota.system.side_by_side import side_by_side
-from ota.system.spawn import SpawnError, SpawnRequest
-from ota.system.workload import Workload
+
+if TYPE_CHECKING:
+    from ota.backends.native import Activation
 
 DEFAULT_LIMIT_S = 60.0
 """For a command without a declared timeout: nothing waits for ever."""
@@ -68,7 +66,7 @@ def evaluate_many(checks: Sequence[Check], scene: CheckScene) -> tuple[CheckResu
     return side_by_side([partial(evaluate, check, scene) for check in checks])
 
 
-def evaluate(check: Check, scene: CheckScene, *, activation: Activation | None = None) -> CheckResult:
+def evaluate(check: Check, scene: CheckScene, *, activation: "Activation | None" = None) -> CheckResult:
     """Ask one check. Never raises for what the host says. `activation` prepares a command's environment."""
     if check.probe is not None:
         return _probe(check, check.probe, scene)
@@ -105,7 +103,9 @@ def _probe(check: Check, name: str, scene: CheckScene) -> CheckResult:
 # --- command -------------------------------------------------------------------------------------
 
 
-def _command(check: Check, scene: CheckScene, activation: Activation | None) -> CheckResult:
+def _command(check: Check, scene: CheckScene, activation: "Activation | None") -> CheckResult:
+    from ota.backends.native import activated_argv
+
     limit_s = parse_check_timeout(check.timeout).ms / 1000 if check.timeout is not None else DEFAULT_LIMIT_S
     argv = activated_argv(check.run or "", scene.env.get("PATH"), activation)
     code, output = ask_command(argv, scene, limit_s)
@@ -121,6 +121,12 @@ def _command(check: Check, scene: CheckScene, activation: Activation | None) -> 
 
 def ask_command(argv: tuple[str, ...], scene: CheckScene, limit_s: float) -> tuple[int | None, str]:
     """Exit code and output; None when the time was up, and then the whole tree is gone."""
+    import signal  # this and what follows is paid by those who start something
+
+    from ota.system.processes import end_processes, owned_processes
+    from ota.system.spawn import SpawnError, SpawnRequest
+    from ota.system.workload import Workload
+
     kept = bytearray()
     # A chain of ids: the child belongs to the run, and to this one question, which ends with all it started.
     question = f"check-{os.urandom(6).hex()}"
@@ -195,6 +201,7 @@ def _env(check: EnvCheck, scene: CheckScene) -> CheckResult:
 
 
 def _dotenv_values(path: str, scene: CheckScene) -> Mapping[str, str] | str:
+    from ota.env.dotenv import read_dotenv
     from ota.system.files import read_bytes
 
     try:

@@ -7,7 +7,6 @@ Source: lessons, "Engine talk"; decision D3.
 """
 
 from collections.abc import Callable, Sequence
-from threading import Event, Lock, Thread
 from typing import Generic, TypeVar
 
 MOST_AT_ONCE = 48
@@ -25,15 +24,16 @@ def side_by_side(jobs: Sequence[Callable[[], T]], *, at_once: int = MOST_AT_ONCE
     """
     if len(jobs) <= 1:
         return tuple(job() for job in jobs)
+    from threading import Thread  # who has one question at most needs none
+
     crew = _Crew(jobs)
-    threads = [
-        Thread(target=crew.work, name=f"ota-wait-{number}", daemon=True)
-        for number in range(min(len(jobs), at_once))
-    ]
-    crew.working = len(threads)
+    threads: list[Thread] = []
     try:
-        for thread in threads:
-            thread.start()
+        # quick answers need few: what is taken before a thread is begun needs no further one
+        while len(threads) < min(len(jobs), at_once) and crew.join():
+            threads.append(Thread(target=crew.work, name=f"ota-wait-{len(threads)}", daemon=True))
+            threads[-1].start()
+        crew.leave()
         while not crew.done.wait(_LOOK_UP_S):
             pass
     except BaseException:
@@ -52,14 +52,32 @@ class _Crew(Generic[T]):
     """The threads' common state."""
 
     def __init__(self, jobs: Sequence[Callable[[], T]]) -> None:
+        from threading import Event, Lock
+
         self.jobs = jobs
         self.answers: dict[int, T] = {}
         self.troubles: dict[int, BaseException] = {}
         self.done = Event()
-        self.working = 0
+        self.working = 1
+        """Threads at work, and whoever begins them as long as more may follow."""
         self.is_closed = False
         self._next = 0
         self._lock = Lock()
+
+    def join(self) -> bool:
+        """Count one more thread; False when there is nothing left for it."""
+        with self._lock:
+            if self.is_closed or self._next >= len(self.jobs):
+                return False
+            self.working += 1
+            return True
+
+    def leave(self) -> None:
+        """Count one less."""
+        with self._lock:
+            self.working -= 1
+            if not self.working:
+                self.done.set()
 
     def work(self) -> None:
         try:
@@ -70,10 +88,7 @@ class _Crew(Generic[T]):
                     self.troubles[index] = trouble
                     self.is_closed = True
         finally:
-            with self._lock:
-                self.working -= 1
-                if not self.working:
-                    self.done.set()
+            self.leave()
 
     def _taken(self) -> int | None:
         with self._lock:
