@@ -305,3 +305,12 @@ def test_clean_asks_for_each_member(shop, assert_schema):
     assert_schema(asked.json, "clean")
     assert [each["member"] for each in asked.json["members"]] == ["api"]
     assert shop.run("clean", "--stale", "--member", "api").code == 2
+
+
+def test_stopping_at_a_root_looks_at_every_member(shop, assert_schema):
+    done = shop.run("up", "--stop", "--json")
+    assert_schema(done.json, "up")
+    assert [each["member"] for each in done.json["members"]] == ["apps/web", "api"]
+    assert done.json["summary"]["failed_count"] == 0
+    (shop.path / "ota.yaml").write_text("{broken", encoding="utf-8")
+    assert shop.run("up", "--stop").code == 0

@@ -46,6 +46,8 @@ def composed(command: str, shown: str, parts: Sequence[Part], *, is_one: bool) -
         return _with_member(parts[0])
     if command == "run":
         return _ran(shown, parts)
+    if command == "up" and parts[-1].told.get("mode") == "stop":
+        return _stopped(shown, parts)
     if command == "up":
         return _brought_up(shown, parts)
     if command in ("doctor", "check", "explain"):
@@ -193,6 +195,19 @@ def _brought(part: Part) -> Document:
         }
     entry = _entry(part, "path")
     return entry if "findings" in entry else {**entry, "findings": entry.get("blockers", [])}
+
+
+def _stopped(shown: str, parts: Sequence[Part]) -> Document:
+    root, members = _split(parts)
+    told = [each.told["summary"] for each in parts if "summary" in each.told]
+    return {
+        "ok": _is_ok(parts),
+        "path": shown,
+        "mode": "stop",
+        "summary": {key: sum(each[key] for each in told) for key in told[-1]},
+        "tasks": root.told["tasks"] if root is not None else [],
+        "members": [_entry(each, "path", "mode") for each in members],
+    }
 
 
 def _cleaned(shown: str, parts: Sequence[Part]) -> Document:

@@ -67,16 +67,21 @@ def address_of(
     *,
     caller: tuple[str, Task, Plane],
     producer: tuple[str, Task],
+    owner: Planes | None = None,
 ) -> Endpoint | Unprovable:
-    """The endpoint `view` gives a caller on its plane, or why there is none."""
+    """The endpoint `view` gives a caller on its plane, or why there is none.
+
+    `owner`: of a producer in another contract, that contract's planes.
+    """
     caller_name, caller_task, plane = caller
     producer_name, producer_task = producer
+    own = owner or planes
     if view == "host":
-        return host_endpoint(producer_name, producer_task, listener, planes.contract.surfaces)
-    shared = shared_backend(planes, caller_task, plane, producer_task)
+        return host_endpoint(producer_name, producer_task, listener, own.contract.surfaces)
+    shared = shared_backend(planes, caller_task, plane, producer_task, owner=owner)
     if shared is not None:
-        return bind_endpoint(planes, producer_name, producer_task, listener, plane, shared=shared)
-    if view == "topology" and plane == "native":
+        return bind_endpoint(own, producer_name, producer_task, listener, plane, shared=shared)
+    if view == "topology" and plane == "native" and owner is None:
         return host_endpoint(producer_name, producer_task, listener, planes.contract.surfaces)
     return Unprovable(
         kind="not shared",

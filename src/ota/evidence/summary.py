@@ -85,7 +85,9 @@ def _target_rows(plan: Plan) -> list[Row]:
     for target in plan.requested_step.task.targets:
         if target.source is None:
             continue
-        name = f"{target.task}.{target.listener}" if target.task is not None else target.url or ""
+        owner = target.member or target.repo
+        task = f"{owner}:{target.task}" if owner is not None else target.task
+        name = f"{task}.{target.listener}" if target.task is not None else target.url or ""
         rows.append((f"Target {target.name}", name))
         rows.append(("Resolved", target.effective_url or ""))
         if target.source == "explicit_override":

@@ -18,6 +18,7 @@ from ota.resolve.plan import (
     Plan,
     PrepareBody,
     ShellBody,
+    TargetPlan,
     TaskPlan,
 )
 from ota.resolve.service_plan import (
@@ -150,7 +151,7 @@ def _target_refusals(task: TaskPlan) -> Iterator[Finding]:
                 "OTA_ACTIVATION_NOT_EXECUTABLE",
                 f"task `{task.name}` asks to activate the producer of target `{target.name}`",
                 f"activation `{target.activation}` is not carried out by this build",
-                f"start the producer with `ota run {target.task}` in another terminal and set "
+                f"start the producer with {_start_of(target)} in another terminal and set "
                 f"`targets.{target.name}.activation.mode: manual`",
             )
         elif target.source is None:
@@ -160,6 +161,14 @@ def _target_refusals(task: TaskPlan) -> Iterator[Finding]:
                 target.problem or "it has no address on this plane",
                 "declare a fixed `project.host` endpoint on the producer, or give the override input",
             )
+
+
+def _start_of(target: TargetPlan) -> str:
+    """The command line that starts a producer, where it lives."""
+    command = f"`ota run {target.task}"
+    if target.member is not None:
+        return f"{command} --member {target.member}`"
+    return f"{command}` in repository `{target.repo}`" if target.repo is not None else f"{command}`"
 
 
 def _action_refusal(task: TaskPlan, action: Action | Prepare) -> Iterator[Finding]:

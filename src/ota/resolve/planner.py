@@ -48,7 +48,7 @@ def plan_run(loaded: Loaded, request: Request, host: HostFacts) -> Plan:
     """
     requested = request.task
     if requested is None or requested not in loaded.contract.tasks:
-        raise PlanError(unknown_task(loaded, requested))
+        raise PlanError(unknown_task(loaded, requested, target=request.target))
     scope = Scope(loaded, request, host)
     # Without `--workflow` the baseline counts only for tasks that belong to it.
     selection = select_workflow(loaded, request.workflow)
@@ -95,17 +95,18 @@ def _belongs(scope: Scope, selection: Selection) -> bool:
     return scope.request.task in TaskGraph(scope.contract.tasks).closure(workflow_tasks(selection.workflow))
 
 
-def unknown_task(loaded: Loaded, name: str | None) -> Finding:
-    """No such task, with the name that was probably meant."""
+def unknown_task(loaded: Loaded, name: str | None, *, target: str = "") -> Finding:
+    """No such task, with the name that was probably meant. `target`: what follow-up commands append."""
     declared = loaded.contract.tasks
     visible = [each for each, task in declared.items() if not task.internal]
     close = nearest(name, declared) if name is not None else None
     count = "1 task" if len(visible) == 1 else f"{len(visible) or 'no'} tasks"
+    lists = f"ota tasks --use{target}"
     return Finding(
         code="OTA_TASK_UNKNOWN",
         summary=f"unknown task `{name}`" if name is not None else "no task was named",
         why=f"{loaded.shown} declares {count}",
-        next=f"did you mean `{close}`? `ota tasks --use` lists all" if close else "ota tasks --use",
+        next=f"did you mean `{close}`? `{lists}` lists all" if close else lists,
         place=loaded.place(("tasks",)),
         category="execution",
         title="Operation failed",

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ota.contract.grammar import is_loopback_only
 from ota.contract.model.scalars import AddressView
 from ota.contract.model.tasks import Target, TargetService
+from ota.contract.planes import Planes
 from ota.contract.views import ANY_ADDRESS, Endpoint, Unprovable, address_of, listener_names
 from ota.errors import Finding
 from ota.resolve.boundary import DEFAULT_ENGINES
@@ -76,17 +77,14 @@ def _resolve(ts: TaskScope, target: Target) -> Resolved:
         return Resolved(url=target.url)
     service = target.service
     assert service is not None
-    if service.member is not None or service.repo is not None:
-        other = f"member `{service.member}`" if service.member is not None else f"repo `{service.repo}`"
-        return Resolved(
-            problem=f"its producer lives in {other}, whose contract this run does not read",
-            next="pass the address explicitly through the target's override input",
-            listener=service.listener,
-        )
-    producer = ts.scope.contract.tasks[service.task]
-    names = listener_names(producer, ts.scope.contract.surfaces)
+    owner = _owner(ts, service)
+    if isinstance(owner, Resolved):
+        return owner
+    contract = owner.contract if owner is not None else ts.scope.contract
+    producer = contract.tasks.get(service.task)
+    names = listener_names(producer, contract.surfaces) if producer is not None else ()
     listener = service.listener or (names[0] if len(names) == 1 else None)
-    if listener is None:
+    if producer is None or listener is None:
         return Resolved(
             problem=f"task `{service.task}` declares {len(names)} listeners",
             next="name one of them in `service.listener`",
@@ -98,6 +96,7 @@ def _resolve(ts: TaskScope, target: Target) -> Resolved:
         listener,
         caller=(ts.name, ts.task, ts.choice.plane),
         producer=(service.task, producer),
+        owner=owner,
     )
     if isinstance(found, Unprovable):
         return Resolved(problem=found.reason, next=found.next, listener=listener)
@@ -106,6 +105,24 @@ def _resolve(ts: TaskScope, target: Target) -> Resolved:
         if isinstance(found, Unprovable):
             return Resolved(problem=found.reason, next=found.next, listener=listener)
     return Resolved(url=found.url, listener=listener)
+
+
+def _owner(ts: TaskScope, service: TargetService) -> Planes | Resolved | None:
+    """Where a producer of another contract lives, or why nobody knows; None for one of this contract."""
+    if service.member is None and service.repo is None:
+        return None
+    from ota.contract.neighbours import Unloadable  # paid only by targets in other contracts
+
+    neighbours = ts.scope.loaded.neighbours
+    if service.member is not None:
+        kind, name, found = "member", service.member, neighbours.member(service.member)
+    else:
+        kind, name, found = "repo", service.repo or "", neighbours.repo(service.repo or "")
+    if not isinstance(found, Unloadable):
+        return found.planes
+    return Resolved(
+        problem=f"could not load `{kind}: {name}`: {found.reason}", next=found.next, listener=service.listener
+    )
 
 
 def through_host_alias(ts: TaskScope, found: Endpoint) -> Endpoint | Unprovable:

@@ -12,6 +12,7 @@ from typing import Any
 from ota.cli.flags import Arguments
 from ota.cli.render.listing import Report
 from ota.cli.session import Session, locate, shown_path
+from ota.errors import ContractError
 from ota.execute.kept import key_of
 from ota.execute.stopping import Stopped, stop_kept
 from ota.resolve.documents.findings import finding_documents
@@ -35,12 +36,15 @@ def stop(arguments: Arguments, session: Session) -> int:
 
 
 def _asked(arguments: Arguments, session: Session) -> tuple[Path, tuple[str, ...] | None]:
-    """The repository, and which of its tasks; None: whatever is on the record."""
-    if not (arguments.has("--workflow") or arguments.has("--member")):
+    """The repository, and which of its tasks; None: whatever is on the record, whatever the contract says."""
+    try:
+        loaded = session.load_contract(arguments.path)
+    except ContractError:
+        if arguments.has("--workflow"):
+            raise
         contract = locate(arguments.path, arguments.value("--file"))
         session.shown = shown_path(contract)
         return contract.parent, None
-    loaded = session.load_contract(arguments.path)
     if not arguments.has("--workflow"):
         return loaded.root, None
     from ota.resolve.plan import Request

@@ -1,0 +1,112 @@
+"""Targets whose producer is in another contract: the address of that contract's listener, no more."""
+
+import pytest
+
+pytestmark = pytest.mark.edge
+
+PORT = "port: {mode: fixed, value: 4173}"
+WEB = f"""project: {{name: web}}
+tasks:
+  serve:
+    run: echo serving
+    runtime:
+      kind: service
+      listeners:
+        http: {{protocol: http, bind: {{address: ADDRESS, {PORT}}},
+               project: {{host: {{address: ADDRESS, {PORT}, path: /app}}}}}}
+"""
+ROOT = """version: 1
+project: {name: shop}
+workspace: {type: monorepo, members: [web, e2e]}
+execution:
+  contexts: {box: {backend: container, lifecycle: ephemeral, container: {image: n, engines: [docker]}}}
+"""
+
+
+def check(where: str, more: str = "", view: str = "address_view: host") -> str:
+    """A task that prints what it was told of `web`'s listener."""
+    service = f"service: {{task: serve, {where}, {view}}}"
+    return f"""tasks:
+  check:
+    run: echo "told $OTA_TARGET_WEB"
+    targets: {{web: {{{service}{more}}}}}
+"""
+
+
+@pytest.fixture
+def shop(project):
+    """A monorepo whose member `e2e` looks at its sibling `web`."""
+    return project(
+        {
+            "ota.yaml": ROOT,
+            "web/ota.yaml": WEB.replace("ADDRESS", "127.0.0.1"),
+            "e2e/ota.yaml": "project: {name: e2e}\n" + check("member: web"),
+        }
+    )
+
+
+def test_the_host_view_of_a_member_is_the_address_it_publishes(shop, assert_schema):
+    done = shop.run("run", "check", "--member", "e2e", "--json", "--quiet")
+    assert done.code == 0
+    assert "told http://127.0.0.1:4173/app" in done.json["stdout"]
+    assert "Target web:  web:serve.http" in shop.run("run", "check", cwd="e2e").err
+    assert_schema(done.json, "run")
+    (step,) = done.json["receipt"]["steps"]
+    (resolved,) = step["target_resolutions"]
+    assert resolved["effective_url"] == "http://127.0.0.1:4173/app"
+    assert resolved["service_ref"]["member"] == "web"
+
+
+def test_the_root_names_its_members_as_well(shop):
+    (shop.path / "ota.yaml").write_text(ROOT + check("member: web"), encoding="utf-8")
+    assert "told http://127.0.0.1:4173/app" in shop.run("run", "check").err
+
+
+def test_the_address_follows_the_members_own_contract(shop):
+    (shop.path / "web/ota.yaml").write_text(
+        WEB.replace("ADDRESS", "127.0.0.1").replace("4173", "4174"), encoding="utf-8"
+    )
+    assert "told http://127.0.0.1:4174/app" in shop.run("run", "check", cwd="e2e").err
+
+
+def test_a_container_is_told_the_engines_name_of_the_host_or_why_it_cannot_be(shop):
+    contract = "project: {name: e2e}\n" + check("member: web").replace(
+        "run: echo", "context: box\n    run: echo"
+    )
+    (shop.path / "e2e/ota.yaml").write_text(contract, encoding="utf-8")
+    done = shop.run("run", "check", "--dry-run", "--json", cwd="e2e")
+    assert done.code == 1
+    assert "listens on loopback only" in str(done.json["blockers"])
+    (shop.path / "web/ota.yaml").write_text(WEB.replace("ADDRESS", "0.0.0.0"), encoding="utf-8")
+    done = shop.run("run", "check", "--dry-run", "--json", cwd="e2e")
+    assert "OTA_TARGET_UNRESOLVED" not in str(done.json)
+
+
+def test_a_member_that_has_to_be_started_first_is_refused_with_how_to(shop):
+    sharing = "execution: {shared_backends: {one: {scope: local, backend: native, lifecycle: persistent}}}\n"
+    own = "{kind: service, backend_binding: one, listeners: {own: {tcp: 4180}}}"
+    web = WEB.replace("ADDRESS", "127.0.0.1").replace(
+        "kind: service", "kind: service\n      backend_binding: one"
+    )
+    ensured = check("member: web", ", activation: {mode: ensure_ready}", "address_view: topology")
+    ensured = ensured.replace("targets:", f"runtime: {own}\n    targets:")
+    (shop.path / "web/ota.yaml").write_text(sharing + web, encoding="utf-8")
+    (shop.path / "e2e/ota.yaml").write_text("project: {name: e2e}\n" + sharing + ensured, encoding="utf-8")
+    done = shop.run("run", "check", cwd="e2e")
+    assert done.code == 1
+    assert "asks to activate the producer of target `web`" in done.err
+    assert "`ota run serve --member web`" in done.err
+
+
+def test_the_host_view_of_a_repository_is_found_through_the_workspace_file(project):
+    repo = project(
+        {
+            "ota.workspace.yaml": "version: 1\nworkspace: {name: all}\nrepos: {web: {path: web}}\n",
+            "web/ota.yaml": "version: 1\n" + WEB.replace("ADDRESS", "127.0.0.1"),
+            "e2e/ota.yaml": "version: 1\nproject: {name: e2e}\n" + check("repo: web"),
+        }
+    )
+    assert "told http://127.0.0.1:4173/app" in repo.run("run", "check", cwd="e2e").err
+    (repo.path / "ota.workspace.yaml").unlink()
+    refused = repo.run("validate", "--json", cwd="e2e")
+    assert (refused.code, "OTA_V397" in refused.json["errors"][0]) == (1, True)
