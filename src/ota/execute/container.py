@@ -8,6 +8,7 @@ Source: runtime specification 2, 6, 7, 12, 20; commands specification 2.5, 2.8, 
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
@@ -60,6 +61,9 @@ _GIB = 1024**3
 _KILLED = 137
 _TAKEN_CODES = (_KILLED, 125, 255)
 """With which an engine's client ends when somebody takes the container away: that of the kill, or its own."""
+_BACK_LIMIT_S = 10.0
+"""For an engine that is restarted under a task."""
+_BACK_POLL_S = 0.2
 _REMOVAL_LIMIT_S = 0.6
 _REMOVAL_POLL_S = 0.1
 _CONTEXT_LIMIT_S = 5.0
@@ -182,6 +186,8 @@ class _ContainerBody:
         self._body = body
         self._environment = environment
         self._epoch = epoch
+        self._lost_engine: Finding | None = None
+        """Why the engine did not answer once the body had ended."""
         self._output = output or StepOutput(
             step.id, step.task.name, masker=environment.masker, stream=context.stream, logs=context.logs
         )
@@ -356,6 +362,8 @@ class _ContainerBody:
         if attendant.service is None:
             if _is_oom_killed(prepared, state, attendant, end):
                 self._note(f"container was OOM-killed{self._limit()}", is_warning=True)
+            if self._lost_engine is not None and not end.is_success and end.interrupt is None:
+                return replace(end, failure=end.failure or self._lost(prepared.engine, self._lost_engine))
             return end
         record = terminated(
             ServiceEvidence(
@@ -385,16 +393,52 @@ class _ContainerBody:
             return None
         if is_persistent and end.exit_code not in _TAKEN_CODES:
             return None
-        try:
-            state = self._settled(replace(prepared.engine, should_stop=never), prepared.name, end)
-        except HostError as error:
-            self._note(f"how {prepared.name} ended is not known: {error.findings[0].why}", is_warning=True)
+        state = self._known(replace(prepared.engine, should_stop=never), prepared.name, end)
+        if state is None:
             return None
         is_taken = state.is_running is None or (is_persistent and not state.is_running)
         if is_taken and end.interrupt is None:
             how = "was removed" if state.is_running is None else "ended or was removed"
             self._note(f"container {prepared.name} {how} while the task ran", is_warning=True)
         return state
+
+    def _known(self, engine: Engine, name: str, end: BodyEnd) -> Termination | None:
+        try:
+            return self._settled(engine, name, end)
+        except HostError as error:
+            self._lost_engine = lost = error.findings[0]
+        state = self._once_back(engine, name) if end.interrupt is None else None
+        if state is None:
+            self._note(f"how {name} ended is not known: {lost.why}", is_warning=True)
+        return state
+
+    def _once_back(self, engine: Engine, name: str) -> Termination | None:
+        """The state, when an engine that stopped answering is only being restarted; None when it is not."""
+        clock = self._context.clock
+        deadline = Deadline.after(clock, _BACK_LIMIT_S)
+        self._tell_progress(f"{engine.name} does not answer: waiting up to {_BACK_LIMIT_S:g} s for it")
+        while not deadline.is_over(clock) and self._context.interrupts.since(self._epoch) is None:
+            clock.sleep(_BACK_POLL_S)
+            with suppress(HostError):
+                state = observe_end(engine, name)
+                self._note(f"{engine.name} went away while the task ran, and is back", is_warning=True)
+                return state
+        return None
+
+    def _lost(self, engine: Engine, finding: Finding) -> Failure:
+        """The task did not fail by itself: the engine that ran it went away."""
+        name = self._step.task.name
+        return Failure(
+            origin="container",
+            title="Container engine went away",
+            task=name,
+            detail=f"{engine.name} stopped answering while task `{name}` ran",
+            context=self._step.task.context.name or "",
+            why=(finding.why,),
+            next=(f"see that `{engine.name} info` answers, then `{self._context.plan.again}`",),
+            findings=(finding,),
+            show_output=True,
+        )
 
     def _stays(self, prepared: Prepared) -> bool:
         """Whether the container outlives the body: that of a packaged image ends with it."""
