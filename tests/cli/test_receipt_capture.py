@@ -369,3 +369,25 @@ def test_another_plane_is_captured_when_it_is_asked_for(repo, assert_schema):
         "i:1",
     ]
     assert "target" not in receipt
+
+
+def test_a_member_of_a_monorepo_is_captured_in_its_own_directory(project, assert_schema):
+    root = "version: 1\nproject: {name: mono}\nworkspace: {type: monorepo, members: [services/api]}\n"
+    repo = project(
+        {
+            "ota.yaml": root + "tasks: {test: {run: 'true'}}\n",
+            "services/api/ota.yaml": "version: 1\nproject: {name: api}\ntasks: {serve: {run: 'true'}}\n",
+        }
+    )
+    done = repo.run("receipt", "--member", "api", "--archive", "--promote-baseline", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert_schema(done.json, "receipt")
+    assert done.json["member"] == "services/api"
+    (kept,) = (repo.path / "services/api" / FOLDER).glob("repo-receipt-*.json")
+    assert kept.read_text() == done.out
+    assert not (repo.path / FOLDER).exists()
+    for words in (("--member", "api"), ("services/api",)):
+        document = repo.run("receipt", *words, "--baseline", "promoted", "--json").json
+        assert_schema(document, "receipt")
+        assert document["summary"]["comparison"]["identity_changed"] is False
+    assert repo.run("receipt", "--member", "api", "--history").code == 2

@@ -12,7 +12,7 @@ _HOST_PORT = Flag(
 )
 _MEMORY = Flag(name="--memory", metavar="SIZE", help="Container memory for this run, such as 512MiB or 2GiB")
 
-_CAPTURES = ("--mode", "--lifecycle", "--workflow")
+_CAPTURES = ("--mode", "--lifecycle", "--workflow", "--member")
 """What says how to capture, and so nothing to a look into the archive."""
 
 COMMANDS: tuple[Command, ...] = (
@@ -313,6 +313,7 @@ COMMANDS: tuple[Command, ...] = (
             JSON,
             *SELECTORS,
             WORKFLOW,
+            MEMBER,
             Flag(
                 name="--archive",
                 help="Keep the capture under .ota/receipts/",

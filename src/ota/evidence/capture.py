@@ -37,6 +37,8 @@ def capture_document(
     document: Document = {
         "ok": diagnosis.verdict.is_ready,
         "path": scene.loaded.shown,
+        # as `--member` tells it of every command: the archive is what is printed, byte for byte
+        **({"member": scene.loaded.member} if scene.loaded.member is not None else {}),
         "mode": "receipt",
         "summary": _counts(diagnosis.verdict) | summary_document(diagnosis.verdict, diagnosis.findings),
         **{key: receipt[key] for key in ("workflow", "task") if key in receipt},

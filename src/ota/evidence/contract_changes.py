@@ -34,18 +34,18 @@ _CATEGORIES = {
     "project": "metadata",
 }
 _OWNERS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (("OTA_TOOL_",), ("tools",)),
-    (("OTA_RUNTIME_",), ("runtimes",)),
-    (("OTA_TOOLCHAIN_",), ("toolchains",)),
-    (("OTA_ENV_SOURCE_",), ("env", "sources")),
-    (("OTA_ENV_",), ("env", "vars")),
-    (("OTA_SERVICE_",), ("services",)),
-    (("OTA_CHECK_", "OTA_FILE_CHECK_"), ("checks",)),
-    (("OTA_WORKFLOW_",), ("workflows",)),
-    (("OTA_BACKEND_", "OTA_CONTAINER_", "OTA_CONTEXT_", "OTA_REMOTE_", "OTA_LIFECYCLE_"), ("execution",)),
-    (("OTA_TASK",), ("tasks",)),
+    (("TOOL_",), ("tools",)),
+    (("RUNTIME_",), ("runtimes",)),
+    (("TOOLCHAIN_",), ("toolchains",)),
+    (("ENV_SOURCE_",), ("env", "sources")),
+    (("ENV_",), ("env", "vars")),
+    (("SERVICE_",), ("services",)),
+    (("CHECK_", "FILE_CHECK_"), ("checks",)),
+    (("WORKFLOW_",), ("workflows",)),
+    (("BACKEND_", "CONTAINER_", "CONTEXT_", "REMOTE_", "LIFECYCLE_"), ("execution",)),
+    (("TASK",), ("tasks",)),
 )
-"""Where findings of a family are declared."""
+"""Where findings are declared, by how their codes begin after `OTA_`."""
 _DEEP = ("env", "execution", "readiness")
 """Sections whose things are one step deeper: `env.vars.TOKEN`, `execution.contexts.app`."""
 
@@ -154,7 +154,7 @@ def _rank(change: Change, finding: Document) -> int | None:
 
 def _owners(finding: Document) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
     """The places that may declare what the finding is about, and the family they are in."""
-    code, summary = str(finding.get("code", "")), str(finding.get("summary", ""))
+    code, summary = str(finding.get("code", "")).removeprefix("OTA_"), str(finding.get("summary", ""))
     family = next((where for begins, where in _OWNERS if code.startswith(begins)), ())
     owners = []
     place = finding.get("place")
