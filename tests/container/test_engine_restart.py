@@ -34,7 +34,11 @@ class OwnDocker:
         no_network = ("--bridge=none", "--iptables=false", "--ip-masq=false")
         with (self.folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(
-                ["dockerd", *places, *own, *no_network], stdout=log, stderr=log, start_new_session=True
+                # `--bridge=none` takes `docker0` away from whoever has it, hence a network of its own
+                ["unshare", "--net", "dockerd", *places, *own, *no_network],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         wait_until(lambda: self.run("version").returncode == 0, "the daemon", 30)
 
