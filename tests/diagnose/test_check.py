@@ -539,6 +539,15 @@ def test_an_endpoint_of_a_container_context_is_not_asked_from_the_host(project):
     assert "could not execute the readiness probe of `h` in context `app`" in document["findings"][0]["why"]
 
 
+def test_a_preview_of_up_asks_nothing_inside_a_container(project):
+    nobody = SERVICE.replace("{image: x}", "{image: x, engines: [nerdctl]}").replace("health", "precondition")
+    contract = HEAD + nobody.replace("PORT", "1").replace("endpoint: host", "endpoint: app")
+    repo = project({"ota.yaml": contract})
+    asked = {flag: repo.run("up", *flag.split(), "--json").json for flag in ("", "--dry-run")}
+    assert "OTA_CHECK_UNEVALUABLE" in codes(asked[""])
+    assert "could not execute" not in str(asked["--dry-run"])
+
+
 # --- workflows -----------------------------------------------------------------------------------
 
 PATHS = """

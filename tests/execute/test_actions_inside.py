@@ -68,3 +68,17 @@ def test_what_a_container_would_not_see_is_refused_by_name(project, step, told):
     assert told in result.err
     assert "Next:" in result.err
     assert not (repo.path / ".ota" / "state" / "ownership-id").exists()
+
+
+def test_a_compose_body_stays_on_the_host_and_the_way_there_is_told(project):
+    body = "{kind: ps, engine: docker}"
+    app = "{backend: container, lifecycle: ephemeral, container: {image: x, engines: [nerdctl]}}"
+    contract = (
+        "version: 1\nproject: {name: inside}\nexecution:\n  default_context: app\n"
+        f"  contexts: {{app: {app}}}\ntasks:\n"
+        f"  ps: {{compose: {body}, requirements: {{tools: {{docker: '*'}}}}}}\n"
+    )
+    result = project({"ota.yaml": contract}).run("run", "ps")
+    assert result.code == 1
+    assert "task `ps` has a body `compose` and resolves to the container plane" in result.err
+    assert "set `tasks.ps.context` to a context with `backend: native`" in result.err
