@@ -1,13 +1,14 @@
 """A member's effective contract: its own tree over the root's, and findings in the file that is to blame."""
 
+import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yaml.nodes import Node
 
-from contract.reading import HEAD
+from contract.reading import FIXTURES, HEAD
 from ota.contract.load import load, may_be_member
 from ota.contract.members import Monorepo, load_located, read_monorepo, require_monorepo, root_declaring
 from ota.contract.merge import merged
@@ -33,6 +34,7 @@ tasks:
   lint: {run: make lint}
 """
 )
+EVERYTHING = (FIXTURES / "contracts" / "everything.yaml").read_text(encoding="utf-8")
 WEB = """project: {name: web}
 env: {vars: {STAGE: {default: web}}}
 execution: {contexts: {box: {env: {A: web}}}}
@@ -224,6 +226,22 @@ def test_a_key_written_twice_in_a_member_is_still_refused(monorepo: Path) -> Non
     assert (found.code, found.place and found.place.line) == ("OTA_P08", 2)
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_a_member_writes_is_loaded_or_refused(monorepo: Path, data: st.DataObject) -> None:
+    lines = EVERYTHING.splitlines(keepends=True)
+    start, length = data.draw(st.integers(0, len(lines))), data.draw(st.integers(0, 40))
+    noise = data.draw(
+        st.text(max_size=20) | st.sampled_from(["? a\n", "- b\n", "*x\n", "tasks: [1]\n", "\t"])
+    )
+    text = "".join(lines[start : start + length])
+    (monorepo.parent / "apps/web/ota.yaml").write_bytes((text + noise).encode("utf-8", "surrogatepass"))
+    try:
+        read(monorepo).load("apps/web")
+    except ContractError as error:
+        assert all(each.code and each.summary for each in error.findings)
+
+
 # --- which contract is whose member --------------------------------------------------------------
 
 
@@ -239,6 +257,11 @@ def test_a_member_without_a_contract_is_told_at_its_entry(monorepo: Path) -> Non
     assert (found.code, found.member) == ("OTA_V014", "services/api")
     assert found.place is not None
     assert found.place.field == "workspace.members[1]"
+
+
+def test_a_member_of_a_name_that_no_folder_can_have_is_missing(tmp_path: Path) -> None:
+    write(tmp_path, {"ota.yaml": HEAD + f"workspace: {{type: monorepo, members: [{'x' * 300}]}}\n"})
+    assert [each.code for each in errors(tmp_path / "ota.yaml", "x" * 300)] == ["OTA_V014"]
 
 
 def test_a_member_outside_the_root_is_refused(tmp_path: Path) -> None:
@@ -281,6 +304,15 @@ def test_a_broken_contract_above_that_never_names_this_one_is_no_trouble(tmp_pat
     path = tmp_path / "a/zz/ota.yaml"
     assert may_be_member(path)
     assert load_located(path, show).contract.project.name == "demo"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file somebody else's")
+def test_a_root_that_somebody_else_put_above_says_nothing(monorepo: Path) -> None:
+    os.chown(monorepo, 12345, -1)
+    path = monorepo.parent / "apps/web/ota.yaml"
+    assert root_declaring(path, show) is None
+    os.chown(path, 12345, -1)  # a whole checkout of somebody else's is one checkout
+    assert root_declaring(path, show) is not None
 
 
 def test_a_member_of_a_broken_root_is_refused_by_the_roots_error(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class Monorepo:
         """
         path = self.members[name]
         shown = self.show(path)
-        if not _is_inside(name) or not path.is_file():
+        if not _is_inside(name) or not _is_file(path):
             raise ContractError(self._missing(name, shown))
         own = compose(shown, read_bytes(path, shown), is_layer=True)
         return merged(self.tree, own), list(_nested(own))
@@ -202,7 +202,7 @@ def root_declaring(path: Path, show: Show) -> Monorepo | None:
     for folder in path.parent.parents:
         candidate = folder / CONTRACT_NAME
         name = path.parent.relative_to(folder).as_posix()
-        if not candidate.is_file() or not _is_trusted(candidate, path):
+        if not _is_trusted(candidate, path):
             continue
         data = read_bytes(candidate, show(candidate))
         if path.parent.name.encode() not in data:
@@ -215,7 +215,14 @@ def root_declaring(path: Path, show: Show) -> Monorepo | None:
 
 def _is_trusted(candidate: Path, path: Path) -> bool:
     """A root that a stranger put above this contract, say in a shared folder, says nothing of it."""
-    return candidate.stat().st_uid in (path.stat().st_uid, os.geteuid(), 0)
+    return _is_file(candidate) and candidate.stat().st_uid in (path.stat().st_uid, os.geteuid(), 0)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # nobody may look there, or no name may be that long
+        return False
 
 
 def _written_members(tree: Tree) -> frozenset[str]:

@@ -66,6 +66,8 @@ class Neighbours:
                 self._known[key] = read()
             except OtaError as error:
                 self._known[key] = _of_error(error)
+            except OSError as error:  # a path nobody may look at, or longer than any can be
+                self._known[key] = Unloadable(reason=error.strerror or str(error), next="mend its path")
         return self._known[key]
 
     # --- members -----------------------------------------------------------------------------

@@ -43,7 +43,7 @@ FILES = {
     "../lost/readme": "",
     "../ota.workspace.yaml": "version: 1\nworkspace: {name: all}\n"
     "repos: {backend: {path: backend}, gone: {path: nowhere}, lost: {path: lost}, odd: {source: {repo: x}}, "
-    "named: {path: backend, contract: backend/ota.yaml}}\n",
+    f"named: {{path: backend, contract: backend/ota.yaml}}, long: {{path: {'x' * 300}}}}}\n",
 }
 ROOT = "workspace: {type: monorepo, members: [apps/web, apps/broken]}\n"
 BOUND = ", runtime: {kind: service, backend_binding: WHERE, listeners: {own: OWN}}".replace(
@@ -90,6 +90,7 @@ CASES = (
     Case("V397", T + ".service.member", target(f"task: a, member: broken, {HOST}"), MEMBER),
     Case("V397", T + ".service.repo", target("task: api, repo: backnd", ""), REPO),
     Case("V397", T + ".service.repo", target("task: api, repo: gone", ""), REPO),
+    Case("V397", T + ".service.repo", target("task: api, repo: long", ""), REPO),
     Case("V397", T + ".service.repo", target("task: api, repo: lost", ""), REPO),
     Case(
         "V397", T + ".service.repo", target("task: api, repo: odd", ""), target("task: api, repo: named", "")
