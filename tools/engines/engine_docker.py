@@ -1,9 +1,11 @@
 """Docker: one that answers already, or a plain `dockerd` of our own; and what compose commands answer."""
 
+import ipaddress
 import json
 import os
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from engine_host import (
@@ -12,12 +14,14 @@ from engine_host import (
     ask,
     end,
     helpers_of,
+    must,
     started_at,
     wait_until,
 )
 
 # Only what the daemon needs: its containers' helpers must not carry what somebody's shell happened to hold.
 DAEMON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+BRIDGE = Path("/sys/class/net/docker0")
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 30.0
 
@@ -47,6 +51,7 @@ def is_ours(noted: Mapping[str, Any] | None) -> bool:
 def start(home: Home, noted: Mapping[str, Any] | None) -> dict[str, Any]:
     """The note about a Docker that answers: `{own, host}` and, for one of our own, `pid` and `started`."""
     if noted is not None and is_ours(noted) and server_version({"DOCKER_HOST": socket(home)}):
+        give_back_bridge({"DOCKER_HOST": socket(home)})
         return dict(noted)
     if os.environ.get("DOCKER_HOST") != socket(home) and server_version({}):
         # A second daemon would fight with this one over bridges and packet filter rules.
@@ -56,6 +61,24 @@ def start(home: Home, noted: Mapping[str, Any] | None) -> dict[str, Any]:
         )
         return {"own": False, "host": found or "unix:///var/run/docker.sock"}
     return start_own(home)
+
+
+def give_back_bridge(environment: Mapping[str, str]) -> None:
+    """Make the bridge again that the daemon believes in: another one with `--bridge=none` takes it away.
+
+    Without it no container starts that names no network. Those that were on it before stay cut off.
+    """
+    if BRIDGE.exists():
+        return
+    wanted = "{{range .IPAM.Config}}{{.Subnet}}{{end}}"
+    words = ask("docker", "network", "inspect", "bridge", "--format", wanted, environment=environment)
+    if words.returncode != 0 or not words.stdout.strip():
+        return
+    subnet = ipaddress.ip_network(words.stdout.strip())
+    must("ip", "link", "add", BRIDGE.name, "type", "bridge")
+    # The daemon takes the first address for itself, and makes it the gateway of containers.
+    must("ip", "address", "add", f"{subnet[1]}/{subnet.prefixlen}", "dev", BRIDGE.name)
+    must("ip", "link", "set", BRIDGE.name, "up")
 
 
 def start_own(home: Home) -> dict[str, Any]:
