@@ -21,7 +21,14 @@ from ota.contract.model import Contract, MonorepoWorkspace
 from ota.contract.neighbours import Neighbours
 from ota.contract.parse import parse
 from ota.contract.proof import check_minimum_version, prove_tree
-from ota.errors import ContractError, ContractUnreadableError, Finding, PlanError, in_file_order
+from ota.errors import (
+    ContractError,
+    ContractUnreadableError,
+    Finding,
+    PlanError,
+    errors_among,
+    in_file_order,
+)
 from ota.source.reading import read_bytes
 from ota.source.tree import LayeredTree, Tree, compose, plain_value
 
@@ -75,6 +82,21 @@ class Monorepo:
         if neighbours is not None:
             loaded.neighbours = neighbours
         return loaded
+
+    def contract_of(self, name: str) -> Contract:
+        """What a member declares, for who names it. What is wrong in the root's file is told of the root.
+
+        Raises:
+            ContractError: something is missing or wrong in the member's own file.
+        """
+        try:
+            return self.load(name, is_alone=True).contract
+        except ContractError as error:
+            blamed = {each.place.file if each.place else "" for each in errors_among(error.findings)}
+            contract = parse(self.layered(name)[0], Contract)[0] if blamed == {self.shown} else None
+            if contract is None:
+                raise
+            return contract
 
     def name_at(self, path: Path) -> str:
         """The member whose contract lies at a path."""

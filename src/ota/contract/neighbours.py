@@ -32,7 +32,6 @@ class Neighbour(Struct, frozen=True, kw_only=True):
 
     contract: Contract
     planes: Planes
-    root: Path
 
 
 class Unloadable(Struct, frozen=True, kw_only=True):
@@ -86,8 +85,8 @@ class Neighbours:
         if found is None:
             known = ", ".join(f"`{each}`" for each in self._monorepo.members)
             return Unloadable(reason=f"declared members: {known}", next="name a declared member")
-        loaded = self._monorepo.load(found, is_alone=True)
-        return Neighbour(contract=loaded.contract, planes=Planes(loaded.contract), root=loaded.root)
+        contract = self._monorepo.contract_of(found)
+        return Neighbour(contract=contract, planes=Planes(contract))
 
     # --- repositories ------------------------------------------------------------------------
 
@@ -104,7 +103,7 @@ class Neighbours:
         if isinstance(path, Unloadable):
             return path
         loaded = load(path, self._shown(path), is_alone=True)
-        return Neighbour(contract=loaded.contract, planes=Planes(loaded.contract), root=loaded.root)
+        return Neighbour(contract=loaded.contract, planes=Planes(loaded.contract))
 
     def _contract_of(self, name: str, workspace: Path) -> Path | Unloadable:
         shown = self._shown(workspace)

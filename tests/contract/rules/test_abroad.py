@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from contract.rules.table import Case, contract
 from ota.contract.load import load
@@ -68,6 +69,14 @@ def sharing(member: str, binding: str, view: str = "topology") -> str:
     return target(f"task: {member}, member: web, address_view: {view}", ROOT + SHARED, bound)
 
 
+def proved(case: Case, *rows: str) -> ParameterSet:
+    return pytest.param(case, marks=pytest.mark.proves(*rows))
+
+
+def activated(mode: str) -> str:
+    return target(f"task: api, member: web, {HOST}").replace("}}", f"}}, activation: {{mode: {mode}}}}}", 1)
+
+
 HOST = "address_view: host"
 MEMBER = target(f"task: api, member: web, {HOST}")
 REPO = target("task: api, repo: backend", "")
@@ -84,11 +93,20 @@ CASES = (
         "V219", P, producer("repo: backend, task: two"), producer("repo: backend, task: two, listener: http")
     ),
     Case("V220", P + ".task", producer("repo: backend, task: loose"), DB),
+    proved(
+        Case("V395", T + ".service.repo", target(f"task: api, member: web, repo: backend, {HOST}"), REPO),
+        "S002-89",
+        "S004-02",
+    ),
     Case("V396", T + ".service.task", target(f"task: ipa, member: web, {HOST}"), MEMBER),
     Case("V396", T + ".service.task", target("task: ipa, repo: backend", ""), REPO),
     Case("V397", T + ".service.member", target(f"task: api, member: web, {HOST}", ""), MEMBER),
     Case("V397", T + ".service.member", target(f"task: a, member: broken, {HOST}"), MEMBER),
-    Case("V397", T + ".service.repo", target("task: api, repo: backnd", ""), REPO),
+    proved(Case("V397", T + ".service.member", target(f"task: api, member: wbe, {HOST}"), MEMBER), "S002-85"),
+    proved(
+        Case("V397", T + ".service.repo", target("task: api, repo: backnd", ""), REPO), "S002-89", "S004-02"
+    ),
+    proved(Case("V397", T + ".service.repo", target("task: api, repo: web"), MEMBER), "S002-89", "S004-02"),
     Case("V397", T + ".service.repo", target("task: api, repo: gone", ""), REPO),
     Case("V397", T + ".service.repo", target("task: api, repo: long", ""), REPO),
     Case("V397", T + ".service.repo", target("task: api, repo: lost", ""), REPO),
@@ -107,8 +125,35 @@ CASES = (
         target(f"task: two, member: web, listener: http, {HOST}"),
     ),
     Case("V412", T + ".service.task", target(f"task: loose, member: web, {HOST}"), MEMBER),
-    Case("V412", T + ".service.task", target("task: loose, repo: backend", ""), REPO),
-    Case("V414", T + ".service", sharing("api", "here"), sharing("bound", "here")),
+    *(
+        proved(
+            Case(
+                "V411",
+                T + ".service.address_view",
+                target(f"task: api, repo: backend, address_view: {view}", ""),
+                REPO,
+            ),
+            "S002-90",
+            "S004-03",
+        )
+        for view in ("topology", "internal")
+    ),
+    proved(
+        Case("V412", T + ".service.task", target("task: loose, repo: backend", ""), REPO),
+        "S002-91",
+        "S004-04",
+    ),
+    *(
+        proved(Case("V413", T + ".activation.mode", activated(mode), activated("manual")), "S002-86")
+        for mode in ("ensure_started", "restart_ready", "ensure_running", "ensure_ready")
+    ),
+    *(
+        proved(
+            Case("V414", T + ".service", sharing("api", "here", view), sharing("bound", "here", view)),
+            "S002-87",
+        )
+        for view in ("topology", "internal")
+    ),
     Case(
         "V414", T + ".service", sharing("bound", "inside", "internal"), sharing("bound", "here", "internal")
     ),
@@ -171,7 +216,7 @@ def test_what_a_neighbour_says_now_counts_although_the_contract_is_remembered(ro
 
 
 def test_own_errors_and_those_about_others_are_told_at_once(root: Path) -> None:
-    found = told(root, target("task: ipa, repo: backend", task=", depends_on: [gone]"))
+    found = told(root, target(f"task: ipa, member: web, {HOST}", task=", depends_on: [gone]"))
     assert [code for code, _ in fields(found)] == ["OTA_V276", "OTA_V396"]
 
 
