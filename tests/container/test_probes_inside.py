@@ -1,11 +1,13 @@
 """Probes and probe checks on what only a container context reaches: asked from inside, by who only looks."""
 
 import json
+import signal
 
 import pytest
 
-from container.conftest import contract
+from container.conftest import HTTPD, contract
 from support.engines import KV
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -119,3 +121,43 @@ def test_a_context_that_cannot_execute_is_no_failed_probe(probed, assert_schema)
     assert "could not execute the readiness probe of `kv` in context `app`" in finding["why"]
     assert "image `ota-test/nowhere` is not on docker" in finding["why"]
     assert finding["next"].startswith("repair execution context `app`, or point the probe at an endpoint")
+
+
+@pytest.mark.proves("S003-120")
+def test_an_observer_in_a_shared_container_sees_what_the_host_does_not(contained):
+    """`backend` is published nowhere: only who shares its container reaches it."""
+    bound = {"kind": "service", "backend_binding": "bench"}
+
+    def listening(port: int) -> dict[str, object]:
+        return {"protocol": "http", "bind": {"address": "0.0.0.0", "port": {"mode": "fixed", "value": port}}}
+
+    tasks = {
+        "backend": {"run": f"echo up; {HTTPD}", "runtime": {**bound, "listeners": {"http": listening(8080)}}},
+        "sandbox": {"run": "sleep 600", "runtime": {**bound, "listeners": {"other": listening(8090)}}},
+    }
+    target = {"kind": "task", "name": "backend", "listener": "http", "address_view": "topology"}
+    observed = {**target, "observer": {"kind": "task", "task": "sandbox"}}
+    repo = contained(
+        tasks,
+        lifecycle="persistent",
+        root={
+            "readiness": {
+                "probes": {"up": {"kind": "http", "path": "/", "timeout": "3s", "target": observed}}
+            },
+            "checks": [{"name": "up", "kind": "health", "severity": "error", "probe": "up"}],
+        },
+    )
+    text = json.loads(repo.project.read("ota.yaml"))
+    bench = {"scope": "local", "backend": "container", "lifecycle": "persistent", "context": "app"}
+    text["execution"]["shared_backends"] = {"bench": bench}
+    repo.project.write({"ota.yaml": json.dumps(text)})
+    down = repo.run("check", "--json", timeout=100).json
+    assert [each["code"] for each in down["findings"]] == ["OTA_CHECK_FAILED"]
+    assert "http://127.0.0.1:8080/ from container context `app`" in down["findings"][0]["why"]
+    live = repo.start("run", "backend", "--stream")
+    live.wait_for("up")
+    wait_until(lambda: repo.run("check", "--json", timeout=100).json["ok"], "the server inside", 30)
+    assert len(repo.containers("persistent")) == 1
+    assert repo.containers() == []
+    live.signal(signal.SIGINT)
+    live.finish(60)
