@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ota.env.masking import Masker
 from ota.services.scene import ServiceScene
-from ota.services.starting import file_name, run_start
+from ota.services.starting import file_name, name_of_file, run_start
 
 pytestmark = pytest.mark.edge
 
@@ -64,5 +64,6 @@ def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_different_services_have_different_plain_file_names(one: str, other: str) -> None:
     assert (file_name(one) == file_name(other)) == (one == other)
+    assert name_of_file(file_name(one)) == one
     assert not set(file_name(one)) & set("/\0")
     assert not file_name(one).startswith(".")
