@@ -132,7 +132,10 @@ def test_an_observer_in_a_shared_container_sees_what_the_host_does_not(contained
         return {"protocol": "http", "bind": {"address": "0.0.0.0", "port": {"mode": "fixed", "value": port}}}
 
     tasks = {
-        "backend": {"run": f"echo up; {HTTPD}", "runtime": {**bound, "listeners": {"http": listening(8080)}}},
+        "backend": {
+            "run": f"mkdir -p /tmp/www/healthz; echo ok >/tmp/www/healthz/readiness; echo up; {HTTPD}",
+            "runtime": {**bound, "listeners": {"http": listening(8080)}},
+        },
         "sandbox": {"run": "sleep 600", "runtime": {**bound, "listeners": {"other": listening(8090)}}},
     }
     target = {"kind": "task", "name": "backend", "listener": "http", "address_view": "topology"}
@@ -142,7 +145,9 @@ def test_an_observer_in_a_shared_container_sees_what_the_host_does_not(contained
         lifecycle="persistent",
         root={
             "readiness": {
-                "probes": {"up": {"kind": "http", "path": "/", "timeout": "3s", "target": observed}}
+                "probes": {
+                    "up": {"kind": "http", "path": "/healthz/readiness", "timeout": "3s", "target": observed}
+                }
             },
             "checks": [{"name": "up", "kind": "health", "severity": "error", "probe": "up"}],
         },
@@ -153,7 +158,9 @@ def test_an_observer_in_a_shared_container_sees_what_the_host_does_not(contained
     repo.project.write({"ota.yaml": json.dumps(text)})
     down = repo.run("check", "--json", timeout=100).json
     assert [each["code"] for each in down["findings"]] == ["OTA_CHECK_FAILED"]
-    assert "http://127.0.0.1:8080/ from container context `app`" in down["findings"][0]["why"]
+    assert (
+        "http://127.0.0.1:8080/healthz/readiness from container context `app`" in down["findings"][0]["why"]
+    )
     live = repo.start("run", "backend", "--stream")
     live.wait_for("up")
     wait_until(lambda: repo.run("check", "--json", timeout=100).json["ok"], "the server inside", 30)

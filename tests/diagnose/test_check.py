@@ -539,6 +539,25 @@ def test_an_endpoint_of_a_container_context_is_not_asked_from_the_host(project):
     assert "could not execute the readiness probe of `h` in context `app`" in document["findings"][0]["why"]
 
 
+@pytest.mark.proves("S003-120")
+def test_an_observer_on_the_same_native_backend_asks_where_its_neighbour_listens(project):
+    listener = "{protocol: http, bind: {address: 127.0.0.1, port: {mode: fixed, value: PORT}}}"
+    runtime = "{kind: service, backend_binding: bench, listeners: {http: LISTENER}}"
+    contract = HEAD + (
+        "execution:\n  default_context: host\n  contexts: {host: {backend: native}}\n"
+        "  shared_backends: {bench: {scope: local, backend: native, lifecycle: persistent}}\n"
+        f"tasks:\n  backend: {{run: x, runtime: {runtime.replace('LISTENER', listener)}}}\n"
+        f"  sandbox: {{run: x, runtime: {runtime.replace('LISTENER', listener.replace('PORT', '1'))}}}\n"
+        "readiness:\n  probes:\n    up: {kind: http, path: /healthz/readiness, timeout: 2s, target: "
+        "{kind: task, name: backend, listener: http, address_view: topology, observer: OBSERVER}}\n"
+        "checks:\n  - {name: up, kind: health, severity: error, probe: up}\n"
+    ).replace("OBSERVER", "{kind: task, task: sandbox}")
+    seen = []
+    with serving(answering(answer(), seen=seen)) as server:
+        assert checked(project({"ota.yaml": contract.replace("PORT", str(server.port))}))[0] == 0
+    assert seen[0].startswith(b"GET /healthz/readiness ")
+
+
 def test_a_preview_of_up_asks_nothing_inside_a_container(project):
     nobody = SERVICE.replace("{image: x}", "{image: x, engines: [nerdctl]}").replace("health", "precondition")
     contract = HEAD + nobody.replace("PORT", "1").replace("endpoint: host", "endpoint: app")
