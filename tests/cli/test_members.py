@@ -87,6 +87,9 @@ def test_a_report_on_one_member_says_whose_it_is(shop, words):
 def test_what_to_do_next_keeps_the_member(shop):
     shown = shop.run("tasks", "--use", "--member", "web").out
     assert "`ota run test --member apps/web`" in shown
+    told = shop.run("tasks", "--use", "--json").json
+    assert [each["use"] for each in told["tasks"]] == ["ota run lint", "ota run where"]
+    assert told["members"][1]["tasks"][1]["use"] == "ota run test --member api"
     assert "`ota tasks --use --member api`" in shop.run("validate", "--member", "api").out
     assert "`ota up --member api`" in shop.run("check", "--member", "api").out
     failed = shop.run("run", "test", "--member", "api")

@@ -26,6 +26,7 @@ def run(arguments: Arguments, session: Session) -> int:
         via=arguments.value("--via"),  # type: ignore[arg-type]  # the flag's choices are the planes
         workflow=arguments.value("--workflow"),
         with_use=arguments.has("--use"),
+        target=session.target(arguments.path),
     )
     document = tasks_document(loaded, host, wanted)
     observed = _observed(loaded, host, wanted, session.target(arguments.path))
@@ -82,7 +83,7 @@ def _text(
         report.next(*_when_empty(loaded, target))
         return report.text()
     if wanted.with_use:
-        _uses(report, document, target)
+        _uses(report, document)
     else:
         _items(report, document, wanted, loaded, host)
         report.next(f"`ota tasks --use{target}`", f"`ota run <task>{target} --dry-run`")
@@ -110,17 +111,14 @@ def _seen(report: "Report", observed: "tuple[Observed, ...]") -> None:
             report.row("Ends with", f"`{each.stop}`", indent=6)
 
 
-def _uses(report: "Report", document: dict[str, Any], target: str) -> None:
-    from shlex import quote
-
+def _uses(report: "Report", document: dict[str, Any]) -> None:
     from ota.cli.render.task_text import input_lines
 
     for task in document["tasks"]:
-        head = f"ota run {quote(task['name'])}"
         report.item(task["name"])
         if task.get("internal"):
             report.row("Visibility", "internal")
-        report.row("Command", f"`{head}{target}{task['use'].removeprefix(head)}`")
+        report.row("Command", f"`{task['use']}`")
         report.row("Description", task.get("description"))
         report.row("Notes", task.get("notes"))
         report.bullets(input_lines(task.get("inputs", {})), label="Inputs")

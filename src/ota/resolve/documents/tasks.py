@@ -39,6 +39,8 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     via: Plane | None = None
     workflow: str | None = None
     with_use: bool = False
+    target: str = ""
+    """What a command line appends to be about this contract, with the blank before it."""
 
 
 class TaskDocuments:
@@ -208,7 +210,7 @@ def target_document(name: str, target: Target) -> Document:
     )
 
 
-def use_of(name: str, task: Task) -> str:
+def use_of(name: str, task: Task, target: str = "") -> str:
     """The exact command to type; what one must fill in stands in angle brackets."""
     from shlex import quote
 
@@ -217,7 +219,7 @@ def use_of(name: str, task: Task) -> str:
         for each, declared in task.inputs.items()
         if declared.required and declared.default is None
     ]
-    return " ".join(["ota run", quote(name), *needed])
+    return " ".join(["ota run", f"{quote(name)}{target}", *needed])
 
 
 def tasks_document(loaded: Loaded, host: HostFacts, wanted: TaskFilter | None = None) -> Document:
@@ -238,7 +240,7 @@ def tasks_document(loaded: Loaded, host: HostFacts, wanted: TaskFilter | None = 
     entries = [documents.entry(name) for name in names]
     if wanted.with_use:
         for entry in entries:
-            entry["use"] = use_of(entry["name"], contract.tasks[entry["name"]])
+            entry["use"] = use_of(entry["name"], contract.tasks[entry["name"]], wanted.target)
     document: Document = {"ok": True, "path": loaded.shown, "tasks": entries}
     workflow = in_effect(loaded, selection, host, is_shown=documents.is_shown)
     if workflow is not None:
