@@ -1,6 +1,7 @@
 """`prepare` in a container context: package managers run inside, files land in the checkout as the user's."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -51,12 +52,16 @@ def prepared(contained):
     return make
 
 
+GIT = {"kind": "ensure_git_checkout", "path": "made/git", "source": {"git": "./upstream"}}
 FILES = [{"kind": "ensure_file", "path": f"made/{name}", "value": name} for name in ("before", "after")]
 
 
 @pytest.mark.parametrize("lifecycle", ["ephemeral", "persistent"])
 def test_dependencies_are_made_inside_and_files_in_the_checkout(prepared, assert_schema, lifecycle):
-    repo = prepared([FILES[0], NPM, FILES[1]], lifecycle=lifecycle)
+    repo = prepared([FILES[0], NPM, FILES[1], GIT], lifecycle=lifecycle)
+    upstream = ("-C", str(repo.path / "upstream"))
+    for words in (("init", "-q", upstream[1]), (*upstream, "commit", "-q", "--allow-empty", "-m", "x")):
+        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@y", *words], check=True)
     document = repo.run("run", "setup", "--json", timeout=100).json
     assert_schema(document, "run")
     assert document["ok"] is True, document
@@ -65,7 +70,10 @@ def test_dependencies_are_made_inside_and_files_in_the_checkout(prepared, assert
         "/workspace/web: npm ci",
         "ran npm ci in web",
         "created made/after",
+        document["stdout"].splitlines()[-1],
     ]
+    assert document["stdout"].splitlines()[-1].startswith("checked out made/git at ")
+    assert (repo.path / "made/git/.git").is_dir()
     assert list((repo.path / "web/node_modules").iterdir()) == [], "the volume has it, not the checkout"
     assert repo.run("run", "look", "--json", timeout=100).json["stdout"] == "installed\nbeforeafter"
     assert (repo.path / "made/before").stat().st_uid == os.getuid()

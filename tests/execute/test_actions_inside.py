@@ -35,13 +35,17 @@ def test_a_path_is_isolated_when_it_is_or_lies_below_an_isolated_one(path, withi
             "`ensure_file` on `deps/.keep`",
         ),
         ({"kind": "copy_if_missing", "from": "deps/a", "to": "b"}, "`copy_if_missing` on `deps/a`"),
-        ({"kind": "ensure_virtualenv", "path": ".venv", "provider": "uv"}, "the host's own tools"),
+        (
+            {"kind": "ensure_git_checkout", "path": "../beside", "source": {"git": "x", "ref": "y"}},
+            "outside the checkout",
+        ),
+        ({"kind": "ensure_virtualenv", "path": ".venv", "provider": "uv"}, "the host's own Python"),
         (
             {"kind": "ensure_container_network", "name": "x", "provider": "docker"},
             "engine command in a `run`",
         ),
     ],
-    ids=["isolated", "isolated source", "virtualenv", "engine"],
+    ids=["isolated", "isolated source", "outside", "virtualenv", "engine"],
 )
 def test_what_a_container_would_not_see_is_refused_by_name(project, step, told):
     setup = {

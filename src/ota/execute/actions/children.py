@@ -28,10 +28,11 @@ from ota.system.spawn import OutputMode
 class ChildEndedError(Exception):
     """A command failed, was interrupted or could not be started: that is how the part ends."""
 
-    def __init__(self, end: BodyEnd, argv: tuple[str, ...]) -> None:
+    def __init__(self, end: BodyEnd, *commands: tuple[str, ...]) -> None:
         super().__init__()
         self.end = end
-        self.argv = argv
+        self.commands = commands
+        """Which it was; several where that is not known."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -1,14 +1,16 @@
 """`prepare` in a container context: commands run inside, files are made in the checkout that both sides see.
 
 Commands that follow each other are one body: what one of them puts into a fresh container, the next one
-finds. File steps are done on this host, so that what they make belongs to the user; where the container sees
-a volume in place of the checkout, they are refused.
+finds. File and git steps are done on this host, so that what they make belongs to the user; where the
+container would not see it, they are refused.
 
 Source: contract specification 15.3 (`prepare`); runtime specification 8; decision D13.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from os.path import normpath
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -22,12 +24,14 @@ from ota.contract.model.bodies import (
     EnsureDirectory,
     EnsureEnvFile,
     EnsureFile,
+    EnsureGitCheckout,
+    EnsureGitTemplate,
+    EnsureVirtualenv,
     GitCheckout,
     SequenceStep,
     ToolBootstrap,
 )
 from ota.execute.actions.failure import Unsupported, failed, kind_of, needs_engine
-from ota.execute.actions.files import FilePart, Files
 from ota.execute.actions.packages import (
     PackagePart,
     addresses_of,
@@ -43,7 +47,15 @@ from ota.execute.process import BodyEnd
 from ota.resolve.injection import CONTAINER_WORKSPACE
 from ota.resolve.plan import ArgvBody, StepPlan, TaskPlan
 
-FILE_PARTS = (CopyIfMissing, EnsureEnvFile, EnsureFile, EnsureDirectory)
+HostPart = (
+    CopyIfMissing
+    | EnsureEnvFile
+    | EnsureFile
+    | EnsureDirectory
+    | EnsureGitCheckout
+    | GitCheckout
+    | EnsureGitTemplate
+)
 Part = BundleStep | SequenceStep | Action | GitCheckout
 
 
@@ -54,23 +66,37 @@ def unsupported_inside(parts: Iterable[Part], task: TaskPlan) -> Unsupported | N
         if isinstance(part, DependencyHydration | ToolBootstrap):
             if (what := unsupported_package_part(part)) is not None:
                 return what
-        elif isinstance(part, FILE_PARTS):
-            hit = next((path for path in _paths(part) if covering(path, isolated)), None)
-            if hit is not None:
-                return Unsupported(
-                    what=f"{kind_of(part)}` on `{hit}",
-                    why=f"`{covering(hit, isolated)}` is an isolated path: inside the container a volume is "
-                    "in its place, and a file of the checkout would not be seen",
-                    next=f"move `{hit}` out of it, or write it in a `run` body of that context",
-                )
-        elif kind_of(part).startswith(("ensure_git", "ensure_virtualenv")):
+        elif isinstance(part, HostPart):
+            if (what := _unseen(part, isolated)) is not None:
+                return what
+        elif isinstance(part, EnsureVirtualenv):
             return Unsupported(
                 what=kind_of(part),
-                why="it is done with the host's own tools, not with those of the container",
-                next=f"move it into an `action` task with a native context that `{task.name}` depends on",
+                why="it would be made with the host's own Python, which is not there inside the container",
+                next=f"make it inside, in a `run` body such as `uv venv {part.path}`",
             )
         else:
             return needs_engine(kind_of(part))
+    return None
+
+
+def _unseen(part: HostPart, isolated: Sequence[str]) -> Unsupported | None:
+    """Why the container would not see what this makes."""
+    for path in _paths(part):
+        within = covering(path, isolated)
+        if within:
+            return Unsupported(
+                what=f"{kind_of(part)}` on `{path}",
+                why=f"`{within}` is an isolated path: inside the container a volume is in its place, and a "
+                "file of the checkout would not be seen",
+                next=f"move `{path}` out of it, or write it in a `run` body of that context",
+            )
+        if normpath(path).startswith(".."):
+            return Unsupported(
+                what=f"{kind_of(part)}` on `{path}",
+                why="it lies outside the checkout, which is all that the container sees of this host",
+                next="name a path inside the checkout",
+            )
     return None
 
 
@@ -86,27 +112,28 @@ def covering(path: str, isolated: Sequence[str]) -> str:
     return next((each for each in isolated if f"{plain}/".startswith(f"{each}/")), "")
 
 
-def _paths(part: FilePart) -> tuple[str, ...]:
+def _paths(part: HostPart) -> tuple[str, ...]:
     return (part.from_, part.to) if isinstance(part, CopyIfMissing) else (part.path,)
 
 
 def batches(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:
-    """File steps one by one, and what runs commands together as far as it follows each other."""
-    for is_file, group in groupby(parts, key=lambda part: isinstance(part, FILE_PARTS)):
-        if is_file:
+    """Steps of the host one by one, and what runs commands together as far as it follows each other."""
+    for is_hosts, group in groupby(parts, key=lambda part: isinstance(part, HostPart)):
+        if is_hosts:
             yield from ((part,) for part in group)
         else:
             yield tuple(group)
 
 
-def see_unisolated(files: Files, part: FilePart, isolated: Sequence[str]) -> None:
+def see_unisolated(root: Path, part: Part, isolated: Sequence[str]) -> None:
     """A link may lead where the name does not.
 
     Raises:
-        ActionFailedError: it leads to where the container sees a volume.
+        ActionFailedError: it leads to where the container sees a volume, or out of the checkout.
     """
+    assert isinstance(part, HostPart), f"admission let {part!r} pass"
     for path in _paths(part):
-        real = inner_target(files.root, path, part).relative_to(files.root.resolve())
+        real = inner_target(root, path, part).relative_to(root.resolve())
         if covering(str(real), isolated):
             raise failed(part, f"`{path}` leads into the isolated path `{covering(str(real), isolated)}`")
 
@@ -145,10 +172,3 @@ def told_of(batch: Sequence[PackagePart]) -> Iterator[str]:
         else:
             where = "" if part.source.cwd in (None, ".") else f" in {part.source.cwd}"
             yield f"ran {shown_command(commands_of(part)[-1])}{where}"
-
-
-def told_failed(batch: Sequence[PackagePart], exit_code: int) -> str:
-    """Which command ended so, or which it may have been."""
-    commands = [f"`{shown_command(argv)}`" for part in batch for argv in commands_of(part)]
-    which = commands[0] if len(commands) == 1 else f"one of {', '.join(commands)}"
-    return f"{which} ended with code {exit_code}"

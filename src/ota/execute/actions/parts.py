@@ -52,6 +52,8 @@ from ota.resolve.plan import StepPlan, TaskPlan
 _FILE_PARTS = (CopyIfMissing, EnsureEnvFile, EnsureFile, EnsureDirectory)
 _COMMAND_PARTS = (EnsureVirtualenv, EnsureGitCheckout, GitCheckout, EnsureGitTemplate)
 
+_HOSTS_OWN = ("PATH", "HOME")
+
 Step = Action | Prepare
 Part = BundleStep | SequenceStep | Action | GitCheckout
 
@@ -91,64 +93,76 @@ def run_action(
     def learn(values: Iterable[str]) -> None:
         output.learn(context.learn_secrets(values))
 
+    is_inside = step.task.context.plane == "container"
     files = Files(root=context.root, env=env, clock=context.clock, learn=learn)
-    if step.task.context.plane == "container":
-        return _run_inside(context, step, action, files, output, epoch)
-    children = Children(context, step, env, output, epoch, learn)
-    for index, part in enumerate(_parts(action)):
+    # what runs on this host beside a container has this host's programs and home
+    own = {name: context.environ[name] for name in _HOSTS_OWN if name in context.environ}
+    host_env = {**context.environ, **env, **own} if is_inside else env
+    children = Children(context, step, host_env, output, epoch, learn)
+    for index, batch in enumerate(_batches(action, is_inside=is_inside)):
         interrupt = context.interrupts.since(epoch)
         if interrupt is not None:
             output.finish()
             return BodyEnd(exit_code=interrupt.exit_code, interrupt=interrupt, output=output)
         try:
-            with _as_failures(part):
-                told = _apply(files, children, part)
+            with _as_failures(batch[0]):
+                if is_inside:
+                    told = _applied_inside(context, step, files, children, batch, output, epoch)
+                else:
+                    told = [_apply(files, children, part) for part in batch]
         except ChildEndedError as error:
             output.finish()
-            if error.end.interrupt is None and error.end.was_started:
-                told = f"`{shown_command(error.argv)}` ended with code {error.end.exit_code}"
-                context.stream.emit(StepNote(step=step.id, text=told))
+            if error.end.interrupt is None and error.end.failure is None:
+                context.stream.emit(StepNote(step=step.id, text=_told_failed(error)))
             return _ended(error.end, output, is_first=index == 0)
-        _tell(context, step, output, told)
+        for text in told:
+            _tell(context, step, output, text)
     output.finish()
     return BodyEnd(exit_code=0, output=output)
 
 
-def _run_inside(
-    context: RunContext, step: StepPlan, action: Step, files: Files, output: StepOutput, epoch: int
-) -> BodyEnd:
-    """The same for a container context, whose commands run inside.
+def _batches(action: Step, *, is_inside: bool) -> Iterator[tuple[Part, ...]]:
+    """The parts one by one; in a container, commands that follow each other together."""
+    if not is_inside:
+        yield from ((part,) for part in _parts(action))
+        return
+    from ota.execute.actions.inside import batches  # paid only by who prepares containers
+
+    yield from batches(_parts(action))
+
+
+def _applied_inside(
+    context: RunContext,
+    step: StepPlan,
+    files: Files,
+    children: Children,
+    batch: tuple[Part, ...],
+    output: StepOutput,
+    epoch: int,
+) -> list[str]:
+    """Commands inside the step's container; what makes files, in the checkout.
 
     Raises:
-        ActionFailedError: a part failed for a reason of ota's own.
+        ActionFailedError: for a reason of ota's own.
+        ChildEndedError: a command did not succeed.
     """
-    from ota.execute.actions import inside  # paid only by who prepares containers
+    from ota.execute.actions import inside
 
-    isolated = inside.isolated_paths(step.task)
-    for index, batch in enumerate(inside.batches(_parts(action))):
-        interrupt = context.interrupts.since(epoch)
-        if interrupt is not None:
-            output.finish()
-            return BodyEnd(exit_code=interrupt.exit_code, interrupt=interrupt, output=output)
-        first = batch[0]
-        if isinstance(first, CopyIfMissing | EnsureDirectory | EnsureFile | EnsureEnvFile):
-            with _as_failures(first):
-                inside.see_unisolated(files, first, isolated)
-                _tell(context, step, output, apply_file_part(files, first))
-            continue
-        commands = [part for part in batch if isinstance(part, DependencyHydration | ToolBootstrap)]
-        assert len(commands) == len(batch), f"admission let {batch!r} pass"
-        with _as_failures(first):
-            end = inside.run_commands(context, step, commands, output, epoch)
-        if not end.is_success:
-            if end.interrupt is None and end.failure is None:
-                told = inside.told_failed(commands, end.exit_code)
-                context.stream.emit(StepNote(step=step.id, text=told))
-            return _ended(end, output, is_first=index == 0)
-        for told in inside.told_of(commands):
-            _tell(context, step, output, told)
-    output.finish()
-    return BodyEnd(exit_code=0, output=output)
+    commands = [part for part in batch if isinstance(part, DependencyHydration | ToolBootstrap)]
+    if not commands:
+        (part,) = batch
+        inside.see_unisolated(files.root, part, inside.isolated_paths(step.task))
+        return [_apply(files, children, part)]
+    end = inside.run_commands(context, step, commands, output, epoch)
+    if not end.is_success:
+        raise ChildEndedError(end, *(argv for part in commands for argv in commands_of(part)))
+    return list(inside.told_of(commands))
+
+
+def _told_failed(error: ChildEndedError) -> str:
+    commands = [f"`{shown_command(argv)}`" for argv in error.commands]
+    which = commands[0] if len(commands) == 1 else f"one of {', '.join(commands)}"
+    return f"{which} ended with code {error.end.exit_code}"
 
 
 def _tell(context: RunContext, step: StepPlan, output: StepOutput, told: str) -> None:
