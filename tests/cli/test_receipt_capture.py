@@ -277,6 +277,10 @@ def test_a_capture_that_cannot_be_kept_is_not_said_to_be(repo, assert_schema):
     assert_schema(done.json, "receipt")
     assert "error" in done.json
     assert repo.run("receipt", "--json").code == 0
+    (repo.path / ".ota/receipts").unlink()
+    (repo.path / FOLDER / POINTER).mkdir(parents=True)
+    assert repo.run("receipt", "--archive", "--promote-baseline").code == 1
+    assert archives(repo) == [], "an archive that says it was promoted, and was not"
 
 
 def test_the_contract_of_an_archive_is_shown_when_its_bytes_are_what_their_name_says(repo, assert_schema):

@@ -94,6 +94,7 @@ CARRIERS = {
     "doctor": ("doctor", "build"),
     "check": ("check", "build"),
     "execution plan": ("execution-plan", "build"),
+    "receipt": ("receipt", "build"),
     "up": ("up", "build"),
     "up --dry-run": ("up", "build"),
 }

@@ -87,7 +87,7 @@ def _differences(base: Any, target: Any, path: tuple[str, ...]) -> Iterator[Chan
     """`None` on a side: nothing stands there. Things in a section that came or went are told one by one."""
     if base == target:
         return
-    is_section = not path or len(path) == _depth(path)
+    is_section = not path or len(path) <= _depth(path)
     old, new = (_by_name({} if each is None and is_section else each) for each in (base, target))
     if old is None or new is None:
         yield Change(path=path, base=_shown(base), target=_shown(target))
