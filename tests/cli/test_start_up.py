@@ -111,4 +111,10 @@ def test_a_diagnosis_that_starts_nothing_pays_for_no_process(tmp_path: Path) -> 
     (tmp_path / "ota.yaml").write_text(CONTRACT + file)
     checked = imported(tmp_path, "check")
     assert not among(checked, ("threading", "ota.requirements", "ota.resolve.planner", *OF_CHECKS, *STARTING))
-    assert not among(imported(tmp_path, "doctor"), ("ota.requirements.versions", "ota.system.workload"))
+    unused = (
+        "ota.requirements.versions",
+        "ota.system.workload",
+        "ota.backends",
+        "ota.resolve.documents.preview",
+    )
+    assert not among(imported(tmp_path, "doctor"), unused)

@@ -85,6 +85,8 @@ def _publications(scene: Scene, mode: Plane) -> list[Document]:
 
 def toolchain_documents(scene: Scene) -> list[Document]:
     """The toolchains of the path, each once."""
+    if not scene.contract.toolchains:
+        return []
     from ota.resolve.documents import preview
 
     found: dict[str, Document] = {}

@@ -19,18 +19,13 @@ from ota.contract.planes import ContextChoice
 from ota.diagnose.scene import Scene
 from ota.errors import Evidence, Finding
 from ota.readiness.checks import CheckScene, ask_command
-from ota.readiness.prerequisites import (
-    Prerequisite,
-    activation_on,
-    prerequisite_finding,
-    prerequisites_on,
-)
 from ota.requirements.executables import find_executable
 from ota.resolve.plan import RequirementPlan
 from ota.resolve.requirement_sets import requirement_set
 from ota.resolve.scope import TaskScope
 
 if TYPE_CHECKING:
+    from ota.readiness.prerequisites import Prerequisite
     from ota.requirements.probes import ProbeOutcome
 
 _ORDER = {"toolchain": 0, "runtime": 1, "tool": 2}
@@ -266,9 +261,14 @@ def _part_finding(
 # --- native prerequisites ------------------------------------------------------------------------
 
 
-def selected_prerequisites(scene: Scene) -> tuple[Prerequisite, ...]:
+def selected_prerequisites(scene: Scene) -> "tuple[Prerequisite, ...]":
     """Those the native tasks of the path select and this system can prove."""
-    return prerequisites_on(scene.contract, _selected_names(scene), scene.host.os)
+    names = _selected_names(scene)
+    if not names:
+        return ()
+    from ota.readiness.prerequisites import prerequisites_on
+
+    return prerequisites_on(scene.contract, names, scene.host.os)
 
 
 def _selected_names(scene: Scene) -> tuple[str, ...]:
@@ -277,8 +277,10 @@ def _selected_names(scene: Scene) -> tuple[str, ...]:
     )
 
 
-def prerequisite_findings(scene: Scene, prerequisite: Prerequisite) -> tuple[Finding, ...]:
+def prerequisite_findings(scene: Scene, prerequisite: "Prerequisite") -> tuple[Finding, ...]:
     """Ask one native prerequisite through its check."""
+    from ota.readiness.prerequisites import activation_on, prerequisite_finding
+
     asked = CheckScene(
         root=scene.loaded.root,
         env=scene.env.process,
