@@ -56,6 +56,26 @@ def test_a_member_acts_in_its_directory_on_the_contract_over_the_roots(shop, wor
     assert not (shop.path / ".ota").exists()
 
 
+def test_inherited_paths_are_the_members_own(project):
+    root = ROOT.replace("env: {vars:", "env: {sources: [{kind: dotenv, path: .env}], vars:").replace(
+        "run: echo lint", "env_files: [src/env], run: echo $HERE"
+    )
+    repo = project(
+        {
+            "ota.yaml": root.replace("default: root", "required: true"),
+            ".env": "STAGE=of root\n",
+            "src/env": "HERE=in-root\n",
+            "apps/web/ota.yaml": "project: {name: web}\n",
+            "apps/web/.env": "STAGE=of web\n",
+            "apps/web/src/env": "HERE=in-web\n",
+            "api/ota.yaml": API,
+        }
+    )
+    assert "of web in web\n" in repo.run("run", "where", "--member", "web").err
+    assert "in-web\n" in repo.run("run", "lint", "--member", "web").err
+    assert "of root in repo\n" in repo.run("run", "where").err
+
+
 def test_the_root_itself_is_run_without_its_members(shop):
     done = shop.run("run", "where")
     assert "root in repo\n" in done.err

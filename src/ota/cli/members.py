@@ -43,6 +43,7 @@ def run_asked(run: Run, arguments: Arguments, session: Session) -> int:
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise usage_error(arguments.command, f"'--member {repeated}' was provided more than once")
+    session.member = names[0] if len(names) == 1 else None
     return _run_each(run, arguments, session, None, _loaded(monorepo, names))
 
 
