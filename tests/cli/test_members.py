@@ -279,6 +279,21 @@ def test_up_brings_the_root_and_its_members_up(shop, assert_schema):
     assert_schema(shop.run("up", "--dry-run", "--json").json, "up")
 
 
+def test_a_members_name_cannot_steer_the_terminal(project):
+    name = "a\x1b[31mb"
+    root = ROOT.replace("[apps/web, api]", '["a\\e[31mb", api]')
+    repo = project({"ota.yaml": root, f"{name}/ota.yaml": WEB, "api/ota.yaml": API})
+    for words in (
+        ("tasks",),
+        ("up",),
+        ("run", "where", "--member", name, "--member", "api"),
+        ("tasks", "--member", name),
+    ):
+        done = repo.run(*words)
+        assert done.code == 0, done
+        assert "\x1b" not in done.out + done.err
+
+
 def test_nothing_is_done_when_the_contract_of_any_member_is_wrong(shop, assert_schema):
     (shop.path / "api/ota.yaml").unlink()
     (shop.path / "apps/web/ota.yaml").write_text("tasks: {a: {run: a, depends_on: [b]}}\n", encoding="utf-8")

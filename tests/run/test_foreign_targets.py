@@ -96,6 +96,11 @@ def test_a_member_that_has_to_be_started_first_is_refused_with_how_to(shop):
     assert done.code == 1
     assert "asks to activate the producer of target `web`" in done.err
     assert "`ota run serve --member web`" in done.err
+    manual = ensured.replace("ensure_ready", "manual")
+    (shop.path / "e2e/ota.yaml").write_text("project: {name: e2e}\n" + sharing + manual, encoding="utf-8")
+    done = shop.run("env", "--task", "check", "--json", cwd="e2e")
+    told = {each["name"]: each["value"] for each in done.json["env"]}
+    assert told["OTA_TARGET_WEB"] == "http://127.0.0.1:4173"  # bound there, on the backend they share
 
 
 def test_the_host_view_of_a_repository_is_found_through_the_workspace_file(project):

@@ -136,7 +136,8 @@ def _separate(arguments: Arguments, own: Session, *, is_first: bool) -> None:
     if name in ("run", "up"):
         between = "" if is_first else "\n"
         what = arguments.positionals[0] if name == "run" else own.shown
-        print(f"{between}{own.style_of(own.err).header(name.upper(), what)}", file=own.err, flush=True)
+        style = own.style_of(own.err)
+        print(f"{between}{style.tamed(style.header(name.upper(), what))}", file=own.err, flush=True)
 
 
 def _code(arguments: Arguments, parts: list[Part]) -> int:
