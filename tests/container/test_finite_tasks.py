@@ -168,6 +168,18 @@ def test_a_body_that_ignores_the_signal_is_killed_and_the_run_is_interrupted(con
     assert repo.containers() == []
 
 
+def test_an_interrupt_that_no_engine_delivers_is_an_interrupt_all_the_same(contained):
+    """Podman's `exec` ends with 1 when it is told to end itself, as if the body had failed."""
+    repo = contained({"wait": {"run": "echo begun; sleep 600"}}, lifecycle="persistent")
+    repo.shim('case "$*" in *"kill -STOP"*) echo "cannot exec: no reason" >&2; exit 125 ;; esac')
+    live = repo.start("run", "wait", "--stream", env=repo.shimmed)
+    live.wait_for("begun")
+    live.signal(signal.SIGINT)
+    result = live.finish(60)
+    assert result.code == 130
+    assert "Status:      interrupted" in result.err
+
+
 @BOTH
 @pytest.mark.proves("S000-20")
 def test_a_late_interrupt_does_not_hide_the_code_of_the_body(contained, lifecycle):

@@ -24,3 +24,4 @@ def test_a_second_interrupt_hurries_and_the_client_gets_neither_signal():
     stop.join()
     assert sent == ["INT"]
     assert client.asked == [False, False]
+    assert not stop.is_blind

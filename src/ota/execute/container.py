@@ -240,6 +240,9 @@ class _ContainerBody:
             end = self._enter(prepared, stop, attendant)
             fault_point("attach.after")
             stop.join()
+            interrupt = self._context.interrupts.since(self._epoch) if stop.is_blind else None
+            if interrupt is not None and end.failure is None:
+                end = replace(end, interrupt=interrupt, exit_code=interrupt.exit_code)
             is_refused = end.was_started and not attendant.has_begun and end.interrupt is None
             if not is_refused:
                 end = self._judged(prepared, attendant, end)

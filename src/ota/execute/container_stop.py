@@ -27,6 +27,8 @@ class InsideStop:
         self._threads: list[Thread] = []
         self.was_asked = False
         """Whether the body was told to end."""
+        self.is_blind = False
+        """Nobody got in, and the client was told instead: its code is no code of the body."""
 
     def __call__(self, workload: Workload, number: int) -> None:
         is_first, self.was_asked = not self.was_asked, True
@@ -45,6 +47,7 @@ class InsideStop:
             self._send(name)
         except HostError:
             # nobody gets in: the client is the only one left to ask
+            self.is_blind = True
             send_signal(workload.leader, number)
 
     def join(self) -> None:

@@ -100,6 +100,8 @@ def signal_body(engine: Engine, name: str, body_mark: str, signal_name: str) -> 
         HostError: the engine does not let anybody in.
     """
     answer = _run(engine, name, _SIGNAL, body_mark, signal_name, limit_s=SIGNAL_LIMIT_S)
+    if not answer.is_ok and not is_nothing_running(answer.stderr):
+        raise HostError(refusal(engine, answer, f"signal the body in {name}"))
     words = answer.stdout.split()
     return int(words[0]) if words and words[0].isdigit() else 0
 
