@@ -83,6 +83,8 @@ def bench_start_up(rounds: int) -> None:
         Subject("ota tasks --json", [OTA, "tasks", "--json"], 6),
         Subject("ota validate", [OTA, "validate"], 6),
         Subject("ota tasks --json, first sight", [OTA, "tasks", "--json", "unknown"]),
+        Subject("ota check", [OTA, "check"], 7),
+        Subject("ota doctor", [OTA, "doctor"], 7),
         Subject("ota run noop", [OTA, "run", "noop"], 7),
         Subject("ota run noop-command", [OTA, "run", "noop-command"], 7),
         *other_runners(),
