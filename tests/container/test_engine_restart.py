@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from container.conftest import contract
+from support.engine_faults import put_before
 from support.engines import BUSYBOX, Engine
 from support.waiting import wait_until
 
@@ -87,3 +88,16 @@ def test_an_engine_that_is_restarted_under_a_task_is_named(own_docker, project, 
     document = repo.run("run", "hi", "--json").json
     assert_schema(document, "run")
     assert document["stdout"] == "hi\n"
+
+
+def test_one_lost_answer_about_a_task_that_ended_by_itself_changes_nothing(
+    contained, docker, tmp_path, monkeypatch
+):
+    repo = contained({"t": {"run": "echo said; exit 3"}})
+    lost = 'case $1 in start) touch "$NOTES/on" ;; inspect) rm "$NOTES/on" 2>/dev/null && exit 1 ;; esac'
+    put_before(docker, tmp_path / "faulty", lost, monkeypatch)
+    result = repo.run("run", "t")
+    assert not (tmp_path / "faulty" / "on").exists()
+    assert result.code == 3
+    assert "went away" not in result.err
+    assert "stopped answering" not in result.err

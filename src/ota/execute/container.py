@@ -28,7 +28,13 @@ from ota.backends.container.start_mark import StartMark
 from ota.backends.container.work import BodyEnvironment, Prepared, PublishedPort, Scene, Work
 from ota.backends.native import posix_quoted
 from ota.errors import Finding, HostError, OtaError
-from ota.execute.container_end import ServiceEvidence, terminated
+from ota.execute.container_end import (
+    TAKEN_CODES,
+    ServiceEvidence,
+    ended_by_itself,
+    may_be_taken,
+    terminated,
+)
 from ota.execute.container_stop import InsideStop
 from ota.execute.context import RunContext
 from ota.execute.environment import StepEnvironment, environment_of
@@ -59,8 +65,6 @@ if TYPE_CHECKING:
 _UNSTARTED_TURN_S = 0.05
 _GIB = 1024**3
 _KILLED = 137
-_TAKEN_CODES = (_KILLED, 125, 255)
-"""With which an engine's client ends when somebody takes the container away: that of the kill, or its own."""
 _BACK_LIMIT_S = 10.0
 """For an engine that is restarted under a task."""
 _BACK_POLL_S = 0.2
@@ -394,7 +398,7 @@ class _ContainerBody:
         is_persistent = self._stays(prepared)
         if end.is_success and attendant.service is None:
             return None
-        if is_persistent and end.exit_code not in _TAKEN_CODES:
+        if is_persistent and end.exit_code not in TAKEN_CODES:
             return None
         state = self._known(replace(prepared.engine, should_stop=never), prepared.name, end)
         if state is None:
@@ -409,10 +413,15 @@ class _ContainerBody:
         try:
             return self._settled(engine, name, end)
         except HostError as error:
-            self._lost_engine = lost = error.findings[0]
+            lost = error.findings[0]
         state = self._once_back(engine, name) if end.interrupt is None else None
         if state is None:
             self._note(f"how {name} ended is not known: {lost.why}", is_warning=True)
+        elif ended_by_itself(end.exit_code, state):
+            return state
+        else:
+            self._note(f"{engine.name} went away while the task ran, and is back", is_warning=True)
+        self._lost_engine = lost
         return state
 
     def _once_back(self, engine: Engine, name: str) -> Termination | None:
@@ -423,9 +432,8 @@ class _ContainerBody:
         while not deadline.is_over(clock) and self._context.interrupts.since(self._epoch) is None:
             clock.sleep(_BACK_POLL_S)
             with suppress(HostError):
-                state = observe_end(engine, name)
-                self._note(f"{engine.name} went away while the task ran, and is back", is_warning=True)
-                return state
+                # an engine that is coming up may take a request and answer it never
+                return observe_end(engine, name, limit_s=max(_BACK_POLL_S, deadline.remaining_s(clock)))
         return None
 
     def _lost(self, engine: Engine, finding: Finding) -> Failure:
@@ -456,8 +464,8 @@ class _ContainerBody:
         state = observe_end(engine, name)
         clock = self._context.clock
         deadline = Deadline.after(clock, _REMOVAL_LIMIT_S)
-        is_killed = end.exit_code in _TAKEN_CODES and end.interrupt is None and not state.oom_killed
-        while is_killed and state.is_running is False and not deadline.is_over(clock):
+        is_open = end.interrupt is None and may_be_taken(end.exit_code, state)
+        while is_open and state.is_running is False and not deadline.is_over(clock):
             clock.sleep(_REMOVAL_POLL_S)
             state = observe_end(engine, name)
         return state

@@ -13,6 +13,10 @@ from ota.execute.events import ServiceTerminated, TerminationCause
 from ota.execute.process import INTERRUPT_CODES, BodyEnd
 
 _KILLED = 137
+TAKEN_CODES = (_KILLED, 125, 255)
+"""With which an engine's client ends when somebody takes the container away: that of the kill, or its own."""
+_SIGNALLED = (_KILLED, 143)
+"""Of what an engine ends when it goes down itself."""
 
 
 class ServiceEvidence(Struct, frozen=True, kw_only=True):
@@ -36,6 +40,20 @@ class ServiceEvidence(Struct, frozen=True, kw_only=True):
         if self.state is None or self.state.is_running is not False:
             return None
         return self.state.exit_code
+
+
+def ended_by_itself(exit_code: int, state: Termination) -> bool:
+    """Whether a body's code is its own, as far as an engine knows that once gave no answer about it."""
+    if state.is_running is not False or state.exit_code != exit_code:
+        return False
+    return state.oom_killed or exit_code not in _SIGNALLED
+
+
+def may_be_taken(exit_code: int, state: Termination) -> bool:
+    """Whether a container that ended may be about to vanish: who removes one kills it first."""
+    if exit_code not in TAKEN_CODES or state.oom_killed:
+        return False
+    return exit_code == _KILLED or state.exit_code != exit_code
 
 
 def terminated(evidence: ServiceEvidence) -> ServiceTerminated | None:

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from ota.backends.container.arguments import cli_environment, creation_words, environment_words
 from ota.backends.container.body import Marks, body_script
-from ota.backends.container.engine import Engine, EngineAnswer, ask, is_absent, refusal
+from ota.backends.container.engine import CALL_LIMIT_S, Engine, EngineAnswer, ask, is_absent, refusal
 from ota.backends.container.facts import ContainerFacts, inspect_containers
 from ota.backends.container.identity import (
     ContainerIdentity,
@@ -297,13 +297,13 @@ class EphemeralRun:
         return user, answer
 
 
-def observe_end(engine: Engine, name: str) -> Termination:
+def observe_end(engine: Engine, name: str, *, limit_s: float = CALL_LIMIT_S) -> Termination:
     """How the container's first process ended; one call.
 
     Raises:
         HostError: the engine gives no answer.
     """
-    facts = inspect_containers(engine, (name,)).get(name)
+    facts = inspect_containers(engine, (name,), limit_s=limit_s).get(name)
     if facts is None:
         return Termination(
             is_running=None,
