@@ -146,8 +146,13 @@ class InsideProbe(Struct, frozen=True, kw_only=True):
     def _toolless(self) -> Finding:
         container = self.where.context.container
         image = container.image if container is not None else ""
-        is_http = isinstance(self.question, HttpProbe)
-        tools = "curl, python3 or wget" if is_http else "python3, nc or bash"
+        match self.question:
+            case HttpProbe(method="HEAD"):
+                tools = "curl, python3 or GNU wget"
+            case HttpProbe():
+                tools = "curl, python3 or a wget that shows headers (`-S`)"
+            case _:
+                tools = "python3, nc or bash"
         return Finding(code=UNEXECUTABLE, summary=f"image `{image}` has none of {tools}")
 
     def _unexecutable(self, cause: Finding) -> Finding:

@@ -79,16 +79,35 @@ def http_script(
         f'  [ $e -eq 28 ] && e={TIMED_OUT}; [ $e -eq 0 ] || {{ rm -f "$t"; exit $e; }}\n'
         f'  echo "{_STATUS}$c"; head -c {_BODY_BYTES} "$t"; rm -f "$t"; exit 0\nfi\n'
         f"{_has('python3')} exec python3 -c {quote(_PYTHON_HTTP)} {python_words}; fi\n"
-        # busybox tells a status only in words, and takes any 2xx for success
+        f"{_wget_branch(method, url, f'{unverified}{wget_fields}', seconds)}"
+        f"exit {TOOLLESS}"
+    )
+
+
+def _wget_branch(method: str, url: str, words: str, seconds: int) -> str:
+    """Asks with a wget that shows headers: of them the first status is the answer to this request.
+
+    busybox follows redirects whatever it is told, and asks with GET for HEAD: of the former only the status
+    of the first answer counts, the latter it is not asked to do.
+    """
+    others = f"exit {TOOLLESS}" if method == "HEAD" else ":"
+    gnu = "-nv -t 1 --max-redirect=0" + (" --spider" if method == "HEAD" else " --content-on-error")
+    return (
         f"{_has('wget')}\n"
         # the wget of some images dies of its own time limit, so another program keeps it where there is one
+        f"  case $(wget --help 2>&1) in *--max-redirect*) o='{gnu}' ;; *-S*) o=-q; {others} ;;"
+        f" *) exit {TOOLLESS} ;; esac\n"
         f"  w='wget -T {seconds}'; command -v timeout >/dev/null 2>&1 && w='timeout {seconds} wget'\n"
-        f"  b=$($w -q -O -{unverified}{wget_fields} {url} 2>&1); e=$?\n"
-        '  case $b in *"HTTP/1."*" "[1-5][0-9][0-9]*) s=${b#*HTTP/1.? }; '
-        f'echo "{_STATUS}${{s%% *}}"; exit 0 ;; esac\n'
-        '  [ $e -eq 0 ] || { echo "$b" >&2; exit $e; }\n'
-        f'  echo "{_STATUS}200"; printf \'%s\' "$b"; exit 0\nfi\n'
-        f"exit {TOOLLESS}"
+        "  t=$(mktemp) || exit 1\n"
+        f'  h=$($w $o -S -O "$t"{words} {url} 2>&1); e=$?\n'
+        "  s=${h#*HTTP/[12]}; s=${s#* }; s=${s%%[!0-9]*}\n"
+        "  case $h in *HTTP/[12]*) ;; *) s= ;; esac\n"
+        "  case $s in\n"
+        f'    3??) echo "{_STATUS}$s" ;;\n'
+        f'    ???) echo "{_STATUS}$s"; head -c {_BODY_BYTES} "$t" ;;\n'
+        '    *) echo "$h" >&2; rm -f "$t"; [ $e -eq 0 ] && e=1; exit $e ;;\n'
+        "  esac\n"
+        '  rm -f "$t"; exit 0\nfi\n'
     )
 
 
@@ -120,4 +139,4 @@ def _not_connected(code: int | None, said: str) -> ProbeResult:
         return failed("nothing", "connect_timed_out", "no answer in time")
     if "refused" in last.lower() or "couldn't connect" in last.lower():
         return failed("nothing", "refused", "refused")
-    return failed("nothing", "failed", (last or f"exited {code}")[:200])
+    return failed("nothing", "failed", last or f"exited {code}")
