@@ -350,5 +350,10 @@ def test_stopping_at_a_root_looks_at_every_member(shop, assert_schema):
     assert_schema(done.json, "up")
     assert [each["member"] for each in done.json["members"]] == ["apps/web", "api"]
     assert done.json["summary"]["failed_count"] == 0
-    (shop.path / "ota.yaml").write_text("{broken", encoding="utf-8")
-    assert shop.run("up", "--stop").code == 0
+    (shop.path / "ota.yaml").write_text(f"{ROOT}\n{{broken", encoding="utf-8")
+    done = shop.run("up", "--stop", "--json")
+    assert (done.code, done.json["summary"]["failed_count"]) == (1, 1)
+    assert_schema(done.json, "up")
+    text = shop.run("up", "--stop").out
+    assert "cannot tell which members ./ota.yaml has" in text
+    assert "Nothing was left running" not in text

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from services.conftest import host_service
-from support.servers import free_port, is_listening
+from support.servers import SERVER, free_port, is_listening
 from support.waiting import wait_until
 from up.conftest import contract, steps_of, web
 
@@ -92,6 +92,29 @@ def test_ending_takes_all_of_it_once_and_nothing_else(app, assert_schema):
     assert (repo.path / ".ota/state/workloads/dev.log").exists(), "why it ended may still be asked"
     again = repo.run("up", "--stop", "--json")
     assert (again.code, again.json["tasks"]) == (0, [])
+
+
+@pytest.mark.parametrize("words", [(), ("--member", "api"), ("--member", "web", "--member", "api")])
+def test_what_a_member_left_running_is_ended_whatever_became_of_the_contracts(upped, assert_schema, words):
+    root = "version: 1\nproject: {name: shop}\nworkspace: {type: monorepo, members: [apps/web, api]}\n"
+    port = free_port()
+    member = "execution: {contexts: {host: {backend: native}}}\n"
+    member += f"tasks:\n{web(port)}workflows: {{default: app, app: {{run: {{task: dev}}}}}}\n"
+    repo = upped(
+        root,
+        **{"apps/web/ota.yaml": "project: {name: web}\n", "api/ota.yaml": member, "api/server.py": SERVER},
+    )
+    try:
+        assert repo.run("up", "--member", "api", "--detach").code == 0
+        repo.write({"ota.yaml": f"{root}nope: 1\n", "apps/web/ota.yaml": "{"})
+        done = repo.run("up", "--stop", *words, "--json")
+        assert (done.code, done.json["summary"]["stopped_count"]) == (0, 1)
+        assert_schema(done.json, "up")
+        assert not is_listening(port)
+        again = repo.run("up", "--stop", *words)
+        assert (again.code, again.out.count("Nothing was left running.")) == (0, len(words) // 2 or 3)
+    finally:
+        repo.run("up", "api", "--stop")
 
 
 def test_one_workflow_is_ended_without_the_other(upped):

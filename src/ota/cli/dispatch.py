@@ -158,7 +158,7 @@ def _run_command(run: "Run", arguments: Arguments, session: "Session") -> int:
     """The command for the one contract it is about, or for each of several members."""
     from ota.cli.session import MonorepoRoot
 
-    if arguments.all("--member") and not arguments.has("--stale"):  # which is about no contract
+    if arguments.all("--member") and not _goes_by_records(arguments):
         from ota.cli.members import run_asked
 
         return run_asked(run, arguments, session)
@@ -168,6 +168,11 @@ def _run_command(run: "Run", arguments: Arguments, session: "Session") -> int:
         from ota.cli.members import run_grouped
 
         return run_grouped(run, arguments, session, found.root)
+
+
+def _goes_by_records(arguments: Arguments) -> bool:
+    """`clean --stale`, and `up --stop` of all there is: they read no contract, so none keeps them from it."""
+    return arguments.has("--stale") or (arguments.has("--stop") and not arguments.has("--workflow"))
 
 
 def report(session: "Session", arguments: Arguments, error: OtaError) -> None:

@@ -206,6 +206,7 @@ def _stopped(shown: str, parts: Sequence[Part]) -> Document:
         "mode": "stop",
         "summary": {key: sum(each[key] for each in told) for key in told[-1]},
         "tasks": root.told["tasks"] if root is not None else [],
+        **({"findings": root.told["findings"]} if root is not None and "findings" in root.told else {}),
         "members": [_entry(each, "path", "mode") for each in members],
     }
 

@@ -39,12 +39,23 @@ def run_asked(run: Run, arguments: Arguments, session: Session) -> int:
     located = locate(_path(arguments), arguments.value("--file"))
     monorepo = require_monorepo(located, shown_path, arguments.all("--member")[0])
     session.shown = monorepo.shown
+    names = names_asked(arguments, monorepo)
+    session.member = names[0] if len(names) == 1 else None
+    return _run_each(run, arguments, session, None, _loaded(monorepo, names))
+
+
+def names_asked(arguments: Arguments, monorepo: Monorepo) -> list[str]:
+    """The members that `--member` means, in the given order.
+
+    Raises:
+        PlanError: one is not declared.
+        UsageError: one of them is named twice.
+    """
     names = [monorepo.require(asked) for asked in arguments.all("--member")]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise usage_error(arguments.command, f"'--member {repeated}' was provided more than once")
-    session.member = names[0] if len(names) == 1 else None
-    return _run_each(run, arguments, session, None, _loaded(monorepo, names))
+    return names
 
 
 def run_grouped(run: Run, arguments: Arguments, session: Session, root: Loaded) -> int:

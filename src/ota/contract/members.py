@@ -219,6 +219,11 @@ def root_declaring(path: Path, show: Show) -> Monorepo | None:
     Raises:
         ContractUnreadableError: that root cannot be read, or there is no record of it.
     """
+    found = _root_above(path, show)
+    return None if found is None else _monorepo(*found, show)
+
+
+def _root_above(path: Path, show: Show) -> tuple[Path, Tree] | None:
     if path.name != CONTRACT_NAME:
         return None
     for folder in path.parent.parents:
@@ -231,7 +236,7 @@ def root_declaring(path: Path, show: Show) -> Monorepo | None:
             continue
         tree = compose(show(candidate), data, is_layer=True)
         if name in _written_members(tree):
-            return _monorepo(candidate, tree, show)
+            return candidate, tree
     return None
 
 
@@ -245,6 +250,47 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # nobody may look there, or no name may be that long
         return False
+
+
+def written_monorepo(path: Path, show: Show) -> tuple[Monorepo | None, tuple[Finding, ...]]:
+    """The members below a root as its file names them, whatever else is wrong there or with them.
+
+    Enough to find what they left behind. The findings say why not every member can be told.
+    """
+    shown = show(path)
+    try:
+        data = read_bytes(path, shown)
+        if ROOT_ONLY.encode() not in data:
+            return None, ()
+        tree = compose(shown, data, is_layer=True)
+    except ContractUnreadableError as error:
+        return None, error.findings
+    node = tree.node((ROOT_ONLY,))
+    if node is None:
+        return None, ()
+    declared = plain_value(node)
+    written = declared.get("members") if isinstance(declared, dict) else None
+    entries = written if isinstance(written, list) else []
+    names = tuple(each for each in entries if isinstance(each, str) and _is_inside(member_directory(each)))
+    workspace = MonorepoWorkspace(type="monorepo", members=names)
+    unclear = not isinstance(written, list) or not all(isinstance(each, str) for each in entries)
+    return Monorepo(path, tree, workspace, show), (_unclear_members(tree),) if unclear else ()
+
+
+def require_written_monorepo(located: Path, show: Show, asked: str) -> Monorepo:
+    """`require_monorepo`, from what `written_monorepo` tells.
+
+    Raises:
+        PlanError: there is none.
+        ContractUnreadableError: nobody can tell which members there are.
+    """
+    above = _root_above(located, show)
+    monorepo, findings = written_monorepo(above[0] if above is not None else located, show)
+    if monorepo is not None:
+        return monorepo
+    if findings:
+        raise ContractUnreadableError(*findings)
+    raise PlanError(_no_root(located, show, asked))
 
 
 def _written_members(tree: Tree) -> frozenset[str]:
@@ -269,6 +315,17 @@ def _no_root(located: Path, show: Show, member: str) -> Finding:
         why=f"{show(located)} declares no `workspace`, and no contract above declares it a member",
         next="name the root, or declare `workspace: {type: monorepo, members: [...]}` there",
         title="Operation failed",
+    )
+
+
+def _unclear_members(tree: Tree) -> Finding:
+    return Finding(
+        code="OTA_V014",
+        summary="not every member can be told",
+        why=f"`{ROOT_ONLY}.members` is no list of directories",
+        next=f"write `{ROOT_ONLY}: {{type: monorepo, members: [<directory>]}}`",
+        place=tree.place((ROOT_ONLY,)),
+        title="Invalid contract",
     )
 
 

@@ -1,7 +1,7 @@
 """`ota up --stop`: end what `ota up --detach` left running, and nothing else.
 
-The records say what that is, so a contract that does not load any more keeps nobody from ending it; it is
-read only where `--workflow` names a part of it.
+The records say what that is, so a contract that does not load any more keeps nobody from ending it: of a
+monorepo's root only the members' directories are read, and all of it only where `--workflow` names a part.
 
 Source: commands specification 3, 1.4; json-and-receipts specification 6.
 """
@@ -9,10 +9,13 @@ Source: commands specification 3, 1.4; json-and-receipts specification 6.
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ota.cli.flags import Arguments
+from ota.cli.member_documents import Part, composed
 from ota.cli.render.listing import Report
 from ota.cli.session import Session, locate, shown_path
-from ota.errors import ContractError
+from ota.errors import Finding, HostError
 from ota.execute.kept import key_of
 from ota.execute.stopping import Stopped, stop_kept
 from ota.resolve.documents.findings import finding_documents
@@ -21,55 +24,110 @@ from ota.resolve.documents.shape import compact
 Document = dict[str, Any]
 
 
+class _Asked(Struct, frozen=True, kw_only=True):
+    """One directory with records, and which of them are meant."""
+
+    root: Path
+    member: str | None = None
+    keys: tuple[str, ...] | None = None
+    """None: whatever is on the record."""
+    findings: tuple[Finding, ...] = ()
+    """Why there may be more than can be found."""
+
+
 def stop(arguments: Arguments, session: Session) -> int:
     """End it; 1 when something of it goes on, or cannot be proven."""
-    root, keys = _asked(arguments, session)
-    stopped = stop_kept(root, keys)
-    document = _document(stopped, arguments, session)
+    asked = (
+        [_of_workflow(arguments, session)] if arguments.has("--workflow") else _on_record(arguments, session)
+    )
+    parts: list[Part] = []
+    for each in asked:
+        own = Session(arguments, out=session.out, err=session.err)
+        own.member, own.shown = each.member, session.shown
+        document, stopped = _stop(each, own)
+        if not arguments.is_json:
+            print("\n" * bool(parts) + _text(document, stopped, own), file=session.out)
+        parts.append(Part(member=each.member, code=0 if document["ok"] else 1, document=document))
     if arguments.is_json:
         from ota.cli.render.json import print_document
 
-        print_document(document, session.out)
-    else:
-        print(_text(document, stopped, session), file=session.out)
-    return 0 if document["ok"] else 1
+        is_plain = len(parts) == 1 and (parts[0].member is None or arguments.has("--workflow"))
+        told = composed("up", session.shown, parts, is_one=len(parts) == 1)
+        print_document(parts[0].told if is_plain else told, session.out)
+    return max(part.code for part in parts)
 
 
-def _asked(arguments: Arguments, session: Session) -> tuple[Path, tuple[str, ...] | None]:
-    """The repository, and which of its tasks; None: whatever is on the record, whatever the contract says."""
-    try:
-        loaded = session.load_contract(arguments.path)
-    except ContractError:
-        if arguments.has("--workflow"):
-            raise
-        contract = locate(arguments.path, arguments.value("--file"))
-        session.shown = shown_path(contract)
-        return contract.parent, None
-    if not arguments.has("--workflow"):
-        return loaded.root, None
+def _on_record(arguments: Arguments, session: Session) -> list[_Asked]:
+    """The repository, and of a monorepo every member that its file names or that was asked for."""
+    from ota.cli.members import names_asked
+    from ota.contract.members import require_written_monorepo, written_monorepo
+
+    located = locate(arguments.path, arguments.value("--file"))
+    session.shown = shown_path(located)
+    asked = arguments.all("--member")
+    if asked:
+        monorepo = require_written_monorepo(located, shown_path, asked[0])
+        session.shown = monorepo.shown
+        names = names_asked(arguments, monorepo)
+        return [_Asked(root=monorepo.members[name].parent, member=name) for name in names]
+    whole, findings = written_monorepo(located, shown_path)
+    members = whole.members if whole is not None else {}
+    unproven = tuple(_unproven_members(session.shown, each) for each in findings)
+    return [
+        _Asked(root=located.parent, findings=unproven),
+        *(_Asked(root=path.parent, member=name) for name, path in members.items()),
+    ]
+
+
+def _of_workflow(arguments: Arguments, session: Session) -> _Asked:
+    """The run task of one workflow, which only the contract tells."""
+    loaded = session.load_contract(arguments.path)
     from ota.resolve.plan import Request
     from ota.resolve.up import plan_up
     from ota.system.host import observe_host
 
     up = plan_up(loaded, Request(workflow=arguments.value("--workflow")), observe_host())
-    if up.run is None:
-        return loaded.root, ()
-    return loaded.root, (key_of(up.plan.steps[up.run].task.name, up.selection.instance_name or ""),)
+    keys: tuple[str, ...] = ()
+    if up.run is not None:
+        keys = (key_of(up.plan.steps[up.run].task.name, up.selection.instance_name or ""),)
+    return _Asked(root=loaded.root, member=session.member, keys=keys)
 
 
-def _document(stopped: tuple[Stopped, ...], arguments: Arguments, session: Session) -> Document:
+def _stop(asked: _Asked, session: Session) -> tuple[Document, tuple[Stopped, ...]]:
+    findings = asked.findings
+    stopped: tuple[Stopped, ...] = ()
+    try:
+        stopped = stop_kept(asked.root, asked.keys)
+    except HostError as error:
+        findings += error.findings
+    return _document(stopped, findings, session), stopped
+
+
+def _unproven_members(shown: str, cause: Finding) -> Finding:
+    return Finding(
+        code="OTA_KEPT_SERVICE_UNPROVEN",
+        title="Cannot tell whether a service still runs",
+        summary=f"cannot tell which members {shown} has, so tasks of theirs may still run",
+        why=f"{cause.summary}: {cause.why}",
+        next="mend it, or end those of each member alone: `ota up <member directory> --stop`",
+        category="execution",
+        owner="host",
+    )
+
+
+def _document(stopped: tuple[Stopped, ...], unproven: tuple[Finding, ...], session: Session) -> Document:
     def count(status: str) -> int:
         return sum(each.status == status for each in stopped)
 
-    findings = [each.finding for each in stopped if each.finding is not None]
+    findings = [*unproven, *(each.finding for each in stopped if each.finding is not None)]
     document: Document = {
-        "ok": not count("failed"),
+        "ok": not (count("failed") or unproven),
         "path": session.shown,
         "mode": "stop",
         "summary": {
             "stopped_count": count("stopped"),
             "not_running_count": count("not_running"),
-            "failed_count": count("failed"),
+            "failed_count": count("failed") + len(unproven),
         },
         "tasks": [_task(each) for each in stopped],
     }
@@ -96,12 +154,14 @@ def _text(document: Document, stopped: tuple[Stopped, ...], session: Session) ->
     report.block(style.header("UP", session.shown))
     report.block(style.good("STOPPED") if document["ok"] else style.other("NOT STOPPED", "error"))
     report.block()
-    if not stopped:
+    of_tasks = [each.finding for each in stopped if each.finding is not None]
+    told: list[Document] = document.get("findings", [])
+    unproven = told[: len(told) - len(of_tasks)]
+    if not (stopped or unproven):
         report.line("Nothing was left running.")
-    report.bullets(map(_line, stopped))
-    following = [each.finding.next for each in stopped if each.finding is not None]
-    if following:
-        report.next(*following)
+    report.bullets((*(f"{each['summary']}: {each['why']}" for each in unproven), *map(_line, stopped)))
+    if told:
+        report.next(*(each["next"] for each in told))
     return report.text()
 
 
