@@ -175,8 +175,9 @@ def _give(
             fetch_image(engine, work.container.image, scene, platform=work.container.platform)
             answer = ask(engine, *words)
     finally:
-        take_back(engine, name, owner.labels)
-    scene.journal.ended(intent, 0)
+        # what cannot be taken back stays announced, for whoever tidies up after this run
+        if take_back(engine, name, owner.labels):
+            scene.journal.ended(intent, 0)
     if not answer.is_ok:
         raise HostError(_failed(engine, volumes[0], answer))
 
