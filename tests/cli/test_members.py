@@ -189,6 +189,15 @@ def test_members_run_in_the_given_order_until_one_fails(shop, assert_schema):
     assert "receipt" not in done.json
 
 
+@pytest.mark.parametrize("words", [("--who=x",), ("x",)])
+def test_words_that_one_member_does_not_take_are_refused_before_another_runs(shop, words):
+    greet = "project: {name: m}\ntasks: {greet: {run: touch greeted%s}}\n"
+    shop.write({"api/ota.yaml": greet % ", inputs: {who: {}}", "apps/web/ota.yaml": greet % ""})
+    done = shop.run("run", "greet", "--member", "api", "--member", "web", *words)
+    assert (done.code, f"unexpected argument '{words[0][:5]}' found" in done.err) == (2, True)
+    assert not (shop.path / "api/greeted").exists()
+
+
 def test_a_refusal_for_one_of_several_members_stands_among_the_results(shop, assert_schema):
     (shop.path / "api/ota.yaml").write_text("project: {name: api}\n", encoding="utf-8")
     words = ("run", "test", "--member", "web", "--member", "api")

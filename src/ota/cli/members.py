@@ -8,6 +8,7 @@ Source: commands specification 1.3; workspace specification B3.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import StringIO
 
 from msgspec import json
@@ -19,7 +20,7 @@ from ota.cli.member_documents import Part, composed
 from ota.cli.session import Session, locate, shown_path
 from ota.contract.load import Loaded
 from ota.contract.members import Monorepo, read_monorepo, require_monorepo
-from ota.errors import ContractError, Finding, OtaError, UsageError
+from ota.errors import ContractError, Finding, OtaError, PlanError, UsageError
 
 Run = Callable[[Arguments, Session], int]
 
@@ -41,7 +42,10 @@ def run_asked(run: Run, arguments: Arguments, session: Session) -> int:
     session.shown = monorepo.shown
     names = names_asked(arguments, monorepo)
     session.member = names[0] if len(names) == 1 else None
-    return _run_each(run, arguments, session, None, _loaded(monorepo, names))
+    members = _loaded(monorepo, names)
+    if arguments.command.takes_inputs:
+        _check_inputs(arguments, members)
+    return _run_each(run, arguments, session, None, members)
 
 
 def names_asked(arguments: Arguments, monorepo: Monorepo) -> list[str]:
@@ -90,6 +94,23 @@ def _loaded(monorepo: Monorepo, names: list[str]) -> list[Loaded]:
     if findings:
         raise ContractError(*findings)
     return loaded
+
+
+def _check_inputs(arguments: Arguments, members: list[Loaded]) -> None:
+    """What is no input of one member's task is a mistake on the line, told before another's has run.
+
+    Raises:
+        UsageError: there is such a word. What else is wrong with inputs is told of the member.
+    """
+    from ota.cli.run_arguments import is_path, read_inputs, trailing_word
+
+    task, word = arguments.positionals[0], trailing_word(arguments)
+    lone = None if word is None or is_path(word, arguments) else word
+    for loaded in members:
+        declared = loaded.contract.tasks.get(task)
+        if declared is not None:
+            with suppress(PlanError):
+                read_inputs(arguments, task, declared.inputs, lone_value=lone)
 
 
 def _run_each(
