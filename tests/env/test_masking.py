@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ota.env.leaks import scan
 from ota.env.masking import MASK, Masker
+from ota.system.cutting import cut as shortened
 
 secret_values = st.lists(
     st.one_of(
@@ -101,6 +102,14 @@ def test_lines_of_a_key_are_masked_one_by_one() -> None:
     masked = Masker([key]).mask("log: MIIEvQIBADANBgkqhkiG9w0\nlog: -----BEGIN KEY-----")
     assert masked == "log: ***\nlog: -----BEGIN KEY-----"
     assert Masker([key]).mask(key.rstrip()) == "***"
+
+
+@pytest.mark.parametrize("limit", range(8, 60))
+def test_a_text_that_was_cut_inside_a_secret_shows_next_to_nothing_of_it(limit: int) -> None:
+    secret = "Zq7/+k:w@y%3..tr_1234...56"
+    shown = Masker([secret]).mask(shortened(f"denied: {secret} {quote(secret, safe='')} or {MASK}", limit))
+    assert not any(shown.find(secret[at : at + 4]) != -1 for at in range(len(secret) - 8))
+    assert len(shortened(MASK * 30, limit).strip("*.")) == 0
 
 
 def test_undecodable_secret_bytes_are_masked_in_bytes() -> None:

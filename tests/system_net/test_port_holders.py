@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ota.env.masking import Masker
 from ota.errors import HostError, Place
 from ota.system.ports import (
     PortHolder,
@@ -238,3 +239,11 @@ def test_a_holder_that_may_not_be_looked_into_still_has_a_user(tmp_path: Path) -
 def test_our_own_holder_may_be_used_or_stopped() -> None:
     holder = PortHolder(address="127.0.0.1", port=1, pid=42, run_id="r", task="dev", repo="/srv")
     assert port_taken_finding("127.0.0.1", 1, holder, subject="x").next.startswith("use what already runs")
+
+
+@pytest.mark.parametrize("padding", range(0, 80, 9))
+def test_a_secret_on_the_command_line_of_a_holder_is_masked_where_the_line_was_cut(padding: int) -> None:
+    secret = "Zq7/+k:w@y%3tr_1234567890"
+    command = f"serve {'x' * padding} --token {secret}"
+    holder = PortHolder(address="127.0.0.1", port=80, pid=7, command=command)
+    assert secret[:4] not in Masker([secret]).mask(render_holder(holder))

@@ -16,6 +16,7 @@ from ota.readiness.checks import CheckScene, ask_command
 from ota.requirements.executables import find_executable
 from ota.resolve.boundary import DEFAULT_ENGINES
 from ota.resolve.services import compose_engine
+from ota.system.cutting import cut
 
 ENGINE_LIMIT_S = 5.0
 REMOTE_CLIS = {"daytona": "daytona", "ssh": "ssh", "tsh": "tsh", "kubectl": "kubectl"}
@@ -213,7 +214,7 @@ def _engine(scene: Scene, engines: tuple[str, ...], field: tuple[str, ...]) -> t
             how = f"did not answer within {ENGINE_LIMIT_S:g} s" if code is None else f"exited {code}"
             lines = [line.strip() for line in output.splitlines() if line.strip()]
             told = next((line for line in lines if "rror" in line), lines[-1] if lines else "")
-            said = f"`{engine} info` {how}" + (f": {told[:200]}" if told else "")
+            said = f"`{engine} info` {how}" + (f": {cut(told, 200)}" if told else "")
     return (
         _host_finding(
             scene,

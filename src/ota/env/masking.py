@@ -8,6 +8,9 @@ spelling a blank), base64 in both alphabets at any offset inside a larger encode
 and more: `Authorization: Basic` holds the secret behind a user name), with CRLF line ends as terminals write
 them, and each line of a value of several lines when the line is long enough to be telling.
 
+In text, the beginning of a secret counts too where the text was cut (`ota.system.cutting`): a text is often
+shortened before it comes to somebody who knows the secrets.
+
 Values shorter than four characters are left alone in running text: masking every `1` would destroy the output
 and reveal the value by its pattern. In structured values (JSON, receipts) they are masked where they stand
 alone as a whole word. Blank values hide nothing. Numbers in structures keep their type and are not touched.
@@ -19,6 +22,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, AnyStr, Generic
+
+from ota.system.cutting import CUT
 
 MASK = "***"
 SHORTEST_IN_TEXT = 4
@@ -42,7 +47,7 @@ class Masker:
         self._values = kept
         long = [value for value in kept if len(value) >= SHORTEST_IN_TEXT]
         spellings = {spelling for value in long for spelling in _spellings(value)}
-        self._text = _Finder(spellings) if spellings else None
+        self._text = _Finder(spellings, CUT) if spellings else None
         encoded = {as_bytes(spelling) for spelling in spellings}
         self._sorted_bytes = sorted(encoded)
         self._bytes = _Finder(encoded) if encoded else None
@@ -208,7 +213,9 @@ class _Finder(Generic[AnyStr]):
     A pattern of whole spellings would find the same, but compiling it costs a second for a few private keys.
     """
 
-    def __init__(self, spellings: Collection[AnyStr]) -> None:
+    def __init__(self, spellings: Collection[AnyStr], cut_mark: AnyStr | None = None) -> None:
+        """With a `cut_mark`, the beginning of a spelling directly before one counts as well."""
+        self._cut_mark: AnyStr | None = cut_mark
         self._starting: dict[AnyStr, list[AnyStr]] = {}
         for spelling in sorted(spellings, key=len, reverse=True):
             self._starting.setdefault(spelling[:SHORTEST_IN_TEXT], []).append(spelling)
@@ -225,7 +232,20 @@ class _Finder(Generic[AnyStr]):
                 if content.startswith(spelling, start):
                     yield start, start + len(spelling)
                     break
+                if self._cut_mark is not None and (end := _cut_at(content, start, spelling, self._cut_mark)):
+                    yield start, end
             position = start + 1
+
+
+def _cut_at(content: AnyStr, start: int, spelling: AnyStr, mark: AnyStr) -> int:
+    """Where a cut spelling ends before the mark, 0 when none stands there. A secret may have dots too."""
+    latest, end = 0, start + SHORTEST_IN_TEXT
+    while (end := content.find(mark, end, start + len(spelling) + len(mark))) != -1:
+        if not spelling.startswith(content[start:end]):
+            break
+        latest = end
+        end += 1
+    return latest
 
 
 def _merged(spans: Iterable[tuple[int, int]], covered: int = 0) -> list[tuple[int, int]]:

@@ -21,6 +21,7 @@ from ota.errors import HostError
 from ota.readiness.asker import Asker
 from ota.resolve.probes import ProbeProblem, ResolvedProbe
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
+from ota.system.cutting import CUT, cut, last_line
 from ota.system.side_by_side import side_by_side
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ def _command(check: Check, scene: CheckScene, activation: "Activation | None") -
         return CheckResult(
             holds=False, why=f"did not end within {limit_s:g} s", is_timed_out=True, asked=asked
         )
-    last = next((line for line in reversed(output.splitlines()) if line.strip()), "")
-    why = f"exited {code}" + (f": {last.strip()[:200]}" if last else "")
+    last = last_line(output)
+    why = f"exited {code}" + (f": {last}" if last else "")
     return CheckResult(holds=code == 0, why="" if code == 0 else why, asked=asked)
 
 
@@ -143,7 +144,7 @@ def ask_command(argv: tuple[str, ...], scene: CheckScene, limit_s: float) -> tup
                     limit_s=_TURN_S,
                 )
                 if end is not None:
-                    return end.exit_code, kept.decode("utf-8", "replace")
+                    return end.exit_code, _text(kept)
                 if deadline.is_over(scene.clock) or scene.should_stop():
                     workload.stop(signal.SIGKILL, grace_s=0.0)
                     break
@@ -154,9 +155,13 @@ def ask_command(argv: tuple[str, ...], scene: CheckScene, limit_s: float) -> tup
             clock=scene.clock,
             again=lambda: owned_processes(question),
         )
-        return None, kept.decode("utf-8", "replace")
+        return None, _text(kept)
     except SpawnError as error:
         return error.exit_code, error.findings[0].summary
+
+
+def _text(kept: bytearray) -> str:
+    return kept.decode("utf-8", "replace") + (CUT if len(kept) == _KEPT_BYTES else "")
 
 
 # --- file ----------------------------------------------------------------------------------------
@@ -290,7 +295,7 @@ def _changed_files(check: ChangedFiles, scene: CheckScene) -> CheckResult:
     for argv in asked:
         code, output = ask_command(argv, scene, DEFAULT_LIMIT_S)
         if code != 0:
-            return CheckResult(holds=False, why=f"`{' '.join(argv[:2])}` failed: {output.strip()[:200]}")
+            return CheckResult(holds=False, why=f"`{' '.join(argv[:2])}` failed: {cut(output.strip(), 200)}")
         changed += [name for name in output.split("\0") if name]
     patterns = [re.compile(glob_pattern(glob)) for glob in check.paths]
     hit = next((name for name in changed if any(each.fullmatch(name) for each in patterns)), None)

@@ -22,6 +22,7 @@ from ota.readiness.probes import HttpProbe, TcpProbe
 from ota.readiness.results import ProbeResult, failed, passed
 from ota.resolve.injection import injection
 from ota.resolve.plan import TaskPlan
+from ota.system.cutting import last_line
 from ota.system.files import repository_reader
 from ota.system.host import observe_host
 from ota.system.sockets import AttemptDeadline
@@ -173,5 +174,5 @@ def _judged_command(code: int | None, printed: str) -> ProbeResult:
         return passed("content", "exited 0")
     if code is None:
         return failed("connection", "no_answer", "did not end in time")
-    last = next((line.strip() for line in reversed(printed.splitlines()) if line.strip()), "")
-    return failed("answer", "failed", f"exited {code}" + (f": {last[:200]}" if last else ""))
+    last = last_line(printed)
+    return failed("answer", "failed", f"exited {code}" + (f": {last}" if last else ""))

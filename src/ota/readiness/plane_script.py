@@ -11,6 +11,7 @@ from shlex import quote
 
 from ota.readiness.probes import StatusRange, render_statuses
 from ota.readiness.results import ProbeResult, failed, passed, shortened
+from ota.system.cutting import last_line
 
 TOOLLESS = 97
 """Exit code of a plane that has nothing to ask with."""
@@ -94,9 +95,9 @@ def _wget_branch(method: str, url: str, words: str, seconds: int) -> str:
     gnu = "-nv -t 1 --max-redirect=0" + (" --spider" if method == "HEAD" else " --content-on-error")
     return (
         f"{_has('wget')}\n"
-        # the wget of some images dies of its own time limit, so another program keeps it where there is one
         f"  case $(wget --help 2>&1) in *--max-redirect*) o='{gnu}' ;; *-S*) o=-q; {others} ;;"
         f" *) exit {TOOLLESS} ;; esac\n"
+        # the wget of some images dies of its own time limit, so another program keeps it where there is one
         f"  w='wget -T {seconds}'; command -v timeout >/dev/null 2>&1 && w='timeout {seconds} wget'\n"
         "  t=$(mktemp) || exit 1\n"
         f'  h=$($w $o -S -O "$t"{words} {url} 2>&1); e=$?\n'
@@ -134,7 +135,7 @@ def judged_http(
 
 
 def _not_connected(code: int | None, said: str) -> ProbeResult:
-    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+    last = last_line(said)
     if code is None or code == TIMED_OUT:
         return failed("nothing", "connect_timed_out", "no answer in time")
     if "refused" in last.lower() or "couldn't connect" in last.lower():

@@ -11,6 +11,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ota.system.cutting import cut
+
 Reached = Literal["nothing", "connection", "answer", "content"]
 """How far an attempt came: no connection; connected; an answer of the protocol; the right content."""
 
@@ -78,4 +80,4 @@ def timed(result: ProbeResult, began: float) -> ProbeResult:
 
 def shortened(text: str, limit: int = 80) -> str:
     line = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
-    return line if len(line) <= limit else line[: limit - 3] + "..."
+    return cut(line, limit)

@@ -31,6 +31,7 @@ from ota.requirements.versions import (
 )
 from ota.resolve.plan import RequirementPlan
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
+from ota.system.cutting import cut
 from ota.system.processes import end_processes, owned_processes
 from ota.system.spawn import SpawnError, SpawnRequest, Stream
 from ota.system.workload import Workload
@@ -386,7 +387,7 @@ def judged(
 
 def _first_line(answer: Answer) -> str:
     lines = (line.strip() for line in plain_text(answer.stderr + "\n" + answer.stdout).split("\n"))
-    return next((line[:_FIRST_LINE_CHARACTERS] for line in lines if line), "")
+    return next((cut(line, _FIRST_LINE_CHARACTERS) for line in lines if line), "")
 
 
 def _is_bare_script(path: Path) -> bool:

@@ -38,6 +38,7 @@ from ota.services.compose import (
     observe_health,
 )
 from ota.services.scene import ServiceScene
+from ota.system.cutting import last_line
 from ota.system.sockets import AttemptDeadline
 
 
@@ -283,5 +284,5 @@ def _command(argv: tuple[str, ...], scene: ServiceScene, limit_s: float) -> Prob
         return passed("content", "exited 0")
     if code is None:
         return failed("connection", "no_answer", f"did not end within {limit_s:.1f} s")
-    last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
-    return failed("answer", "failed", f"exited {code}" + (f": {last[:200]}" if last else ""))
+    last = last_line(output)
+    return failed("answer", "failed", f"exited {code}" + (f": {last}" if last else ""))

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from ota.errors import Finding, HostError, Place
 from ota.system.addresses import address_text
+from ota.system.cutting import cut
 from ota.system.sockets import (
     AttemptDeadline,
     Listener,
@@ -359,8 +360,7 @@ def render_holder(holder: PortHolder | None) -> str:
         return "a socket that no process visible to this user listens on"
     who = f"pid {holder.pid}" if holder.pid is not None else "a process this user may not look into"
     if holder.command:
-        command = holder.command if len(holder.command) <= 80 else holder.command[:77] + "..."
-        who += f" (`{command}`)"
+        who += f" (`{cut(holder.command, 80)}`)"
     if holder.user:
         who += f" of user {holder.user}"
     if holder.since:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ota.system.cutting import cut
+
 RUN_MARKER = "OTA_RUN_MARKER"
 _COMMAND_LIMIT = 200
 _PS_LIMIT_S = 5.0
@@ -131,8 +133,8 @@ def observe_command(pid: int) -> str:
     """The command line, cut to a readable length; may hold secrets, so mask it before showing it."""
     if HAS_PROC:
         words = _read_proc(pid, "cmdline").rstrip(b"\0").split(b"\0")
-        return b" ".join(words).decode("utf-8", "replace")[:_COMMAND_LIMIT]
-    return _ps("-p", str(pid), "-o", "command=").strip()[:_COMMAND_LIMIT]
+        return cut(b" ".join(words).decode("utf-8", "replace"), _COMMAND_LIMIT)
+    return cut(_ps("-p", str(pid), "-o", "command=").strip(), _COMMAND_LIMIT)
 
 
 def observe_boot_id() -> str:

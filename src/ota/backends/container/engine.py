@@ -20,6 +20,7 @@ from msgspec import Struct
 from ota.errors import Finding, HostError
 from ota.requirements.executables import find_executable
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
+from ota.system.cutting import cut
 from ota.system.spawn import SpawnError, SpawnRequest, Stream
 from ota.system.workload import Workload
 
@@ -97,7 +98,7 @@ class EngineAnswer(Struct, frozen=True, kw_only=True):
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             said = [line for line in lines if not _is_chatter(line)] or lines
             if said:
-                return " ".join(said)[:_DETAIL_LIMIT]
+                return cut(" ".join(said), _DETAIL_LIMIT)
         return f"`{self.args[0] if self.args else ''}` exited with status {self.exit_code}"
 
 

@@ -33,6 +33,7 @@ from ota.backends.container.identity import (
     LABEL_SHAPE,
 )
 from ota.errors import Finding, HostError
+from ota.system.cutting import cut
 
 
 class PortMapping(Struct, frozen=True, kw_only=True):
@@ -313,7 +314,7 @@ def unreadable(engine: Engine, answer: EngineAnswer) -> Finding:
         code="OTA_CONTAINER_ENGINE_REFUSED",
         title="Container engine refused",
         summary=f"the answer of `{engine.name} {' '.join(answer.args[:2])}` cannot be understood",
-        why=(answer.stdout.strip() or answer.stderr.strip() or "it is empty")[:200],
+        why=cut(answer.stdout.strip() or answer.stderr.strip() or "it is empty", 200),
         next=f"run `{engine.name} {answer.args[0]}` by hand; ota needs Docker from 20.10 or Podman from 4.0",
         category="execution",
         owner="host",

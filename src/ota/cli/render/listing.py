@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ota.cli.render.style import Style
+from ota.system.cutting import cut
 
 Document = Mapping[str, Any]
 NONE = "-"
@@ -96,5 +97,5 @@ def pairs(values: Mapping[str, object]) -> str:
 def code(text: str) -> str:
     """A command or script in backticks; of a long text the beginning and how much there is."""
     lines = text.strip().splitlines() or [""]
-    shown = lines[0] if len(lines[0]) <= 160 else f"{lines[0][:160]}..."
+    shown = cut(lines[0], 163)
     return f"`{shown}`" if len(lines) == 1 else f"`{shown}` ... ({len(lines)} lines)"

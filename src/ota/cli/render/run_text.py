@@ -12,6 +12,7 @@ from ota.evidence.summary import Row
 from ota.execute.events import Failure
 from ota.execute.output import Excerpt
 from ota.resolve.plan import Plan
+from ota.system.cutting import cut
 
 FAILED_EXCERPT_LINES = 60
 EXCERPT_LINES = 20
@@ -86,7 +87,7 @@ def output_block(excerpt: Excerpt, style: Style, *, limit: int, was_live: bool, 
 def printable(line: str) -> str:
     """A line without the control characters that would disturb a report; an excerpt is not a terminal."""
     kept = "".join(c if c.isprintable() or c == "\t" else "" for c in _without_escapes(line))
-    return kept if len(kept) <= 2000 else f"{kept[:2000]}... ({len(kept)} characters)"
+    return kept if len(kept) <= 2000 else f"{cut(kept, 2003)} ({len(kept)} characters)"
 
 
 def _without_escapes(line: str) -> str:
