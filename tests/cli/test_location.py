@@ -30,7 +30,19 @@ def test_a_linked_contract_belongs_to_the_folder_of_the_link(project):
     assert f"at {repo.path.resolve()}\n" in repo.run("run", "where").err
 
 
-@pytest.mark.parametrize("words", [("validate",), ("tasks", "--json"), ("run", "where")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("validate",),
+        ("tasks", "--json"),
+        ("run", "where"),
+        ("doctor",),
+        ("schema", "--output", "x"),
+        ("receipt", "--history"),
+        ("validate", "--file", "x"),
+        ("up", "--stop"),
+    ],
+)
 def test_a_deleted_current_directory_is_told_and_is_no_bug(project, words):
     repo = project({"gone/keep": ""})
     done = from_deleted(repo, *words)

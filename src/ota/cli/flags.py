@@ -252,6 +252,10 @@ class Reading:
                 f"invalid value '{value}' for '{flag.name} <{flag.metavar}>'",
                 f"possible values: {', '.join(flag.choices)}",
             )
+        if not value.strip():  # an unset variable of a script: without it, something else would be meant
+            raise usage_error(
+                self.command, f"the value of '{flag.name} <{flag.metavar}>' is empty", "leave the option out"
+            )
         before = self.values.get(flag.name, ())
         if before and not flag.is_repeatable:
             raise usage_error(self.command, f"the argument '{flag.name}' cannot be used multiple times")
@@ -266,10 +270,7 @@ class Reading:
             if len(self.positionals) > limit:
                 raise usage_error(self.command, f"unexpected argument '{self.positionals[limit]}' found")
             for index, positional in enumerate(self.command.positionals):
-                if positional.is_required and index >= len(self.positionals):
-                    raise usage_error(
-                        self.command, f"a required argument was not provided: <{positional.name}>"
-                    )
+                self._require(positional, index)
         values = dict(self.values)
         for name in self.values:
             flag = self.table[name]
@@ -281,6 +282,15 @@ class Reading:
                 long, value = flag.stands_for
                 values[long] = (value,)
         return Arguments(command=self.command, values=values, positionals=tuple(self.positionals))
+
+    def _require(self, positional: Positional, index: int) -> None:
+        if index >= len(self.positionals):
+            if positional.is_required:
+                raise usage_error(self.command, f"a required argument was not provided: <{positional.name}>")
+            return
+        may_be_empty = self.command.takes_inputs and index > 0  # there it may be the value of an input
+        if not self.positionals[index].strip() and not may_be_empty:
+            raise usage_error(self.command, f"the value of <{positional.name}> is empty")
 
     def _hint(self, name: str) -> str:
         from difflib import get_close_matches

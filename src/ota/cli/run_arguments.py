@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from ota.cli.flags import Arguments, Command, Reading, usage_error
 from ota.errors import Finding, PlanError, UsageError
+from ota.system.files import is_there
 
 
 def parse_run(command: Command, tokens: Sequence[str]) -> Arguments:
@@ -67,7 +68,7 @@ def trailing_word(arguments: Arguments) -> str | None:
 
 def is_path(word: str, arguments: Arguments) -> bool:
     """Whether the trailing bare token is the path: more tokens follow it, or it exists."""
-    return bool(arguments.inputs) or Path(word).exists()
+    return bool(arguments.inputs) or (bool(word) and is_there(Path(word)))
 
 
 def is_meant_as_path(word: str) -> bool:
@@ -141,7 +142,7 @@ def _wrong(task: str, declared: Collection[str], summary: str, why: str) -> Plan
 
     known = ", ".join(f"`--{name.replace('_', '-')}`" for name in sorted(declared)) or "none"
     word = summary.rsplit("`", 2)[-2] if "`" in summary else ""
-    near = nearest(word, tuple(declared))
+    near = None if word in declared else nearest(word, tuple(declared))
     hint = f"did you mean `--{near.replace('_', '-')}`? " if near else ""
     return PlanError(
         Finding(

@@ -11,7 +11,9 @@ from typing import TextIO
 from ota.cli.flags import Arguments
 from ota.cli.render.style import Style
 from ota.contract.load import CONTRACT_NAME, Loaded, load, may_be_member
-from ota.errors import ContractUnreadableError, Finding
+from ota.errors import ContractUnreadableError, Finding, Place
+from ota.source.reading import SHOWN_LIMIT, one_line, unreadable
+from ota.system.files import is_there
 from ota.system.host import environ
 
 
@@ -132,10 +134,12 @@ class Session:
         name = self.arguments.command.name
         given = self.arguments.positionals
         task, path = (given[:1], given[1:]) if self.arguments.command.takes_inputs else ((), given)
+        if task and path and not is_there(Path(path[0])):
+            path = ()  # the value of an input
         target = self.target(path[0] if path else None)
         check = f"`ota validate{target}`"
         if name == "validate":
-            return (check,)
+            return (f"{check} once that is mended",)
         again = (check, f"`{' '.join(('ota', name, *task))}{target}`")
         if name == "receipt":
             return (
@@ -155,32 +159,34 @@ def locate(path: str | None, file: str | None) -> Path:
     """
     explicit = file or environ().get("OTA_FILE")
     if explicit:
-        return _canonical(Path(explicit))
+        return _canonical(_leading_somewhere(Path(explicit)))
     if path is not None:
-        return _canonical(_named(Path(path)))
+        return _canonical(_named(Path(path), path))
     here = _here()
     for folder in (here, *here.parents):
         candidate = folder / CONTRACT_NAME
-        if candidate.exists():
-            return candidate
+        if os.path.lexists(candidate):  # a link that leads nowhere is not passed over for another contract
+            return _leading_somewhere(candidate)
     raise _absent(
         f"no {CONTRACT_NAME} was found from {here} upwards",
         "run from a directory with a contract, or name one: `ota --file <path> <command>`",
     )
 
 
-def _named(path: Path) -> Path:
-    if path.is_dir():
+def _named(path: Path, typed: str) -> Path:
+    if not typed:
+        raise _absent("the contract path is empty", "name an `ota.yaml` or its directory, or leave it out")
+    if is_directory(path):
         candidate = path / CONTRACT_NAME
-        if candidate.exists():
-            return candidate
+        if os.path.lexists(candidate):
+            return _leading_somewhere(candidate)
         raise _absent(
             f"{path} holds no {CONTRACT_NAME}",
             "name a directory with a contract, or write one: `version: 1`, `project: {name: ...}`",
         )
-    if not path.exists():
+    if not is_there(_leading_somewhere(path)):
         raise _absent(
-            f"contract path does not exist: {path}",
+            f"contract path does not exist: {one_line(typed, SHOWN_LIMIT)}",
             "name an existing `ota.yaml` or its directory, or leave the path out to search upwards",
         )
     return path
@@ -197,6 +203,38 @@ def _here() -> Path:
         ) from error
 
 
+def absolute(path: Path) -> Path:
+    """A path that was typed, from the root on.
+
+    Raises:
+        ContractUnreadableError: it begins at the current directory, and that is gone.
+    """
+    return path if path.is_absolute() else _here() / path
+
+
+def is_directory(path: Path) -> bool:
+    """Whether a word that was typed names a directory; most words are no path at all."""
+    return is_there(path) and path.is_dir()
+
+
+def _leading_somewhere(path: Path) -> Path:
+    """The path, unless it is a symbolic link to nothing.
+
+    Raises:
+        ContractUnreadableError: it is one, or its links go round in circles.
+    """
+    if is_there(path) or not os.path.islink(path):  # noqa: PTH114  `Path` fails on a name too long
+        return path
+    shown = shown_path(path)
+    raise unreadable(
+        "OTA_CONTRACT_UNREADABLE",
+        f"{shown} could not be read",
+        f"it is a symbolic link to {path.readlink()}, which leads nowhere",
+        f"point `{shown}` at a contract, or remove it",
+        Place(file=shown),
+    )
+
+
 def _is_here(folder: Path) -> bool:
     try:
         return folder.samefile(".")
@@ -206,7 +244,7 @@ def _is_here(folder: Path) -> bool:
 
 def _canonical(path: Path) -> Path:
     """Without `..`: the root becomes `OTA_WORKSPACE`, and one repository has one name."""
-    return path.parent.resolve() / path.name
+    return absolute(path).parent.resolve() / path.name
 
 
 def _absent(summary: str, next_: str) -> ContractUnreadableError:

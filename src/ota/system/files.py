@@ -122,6 +122,51 @@ def write_atomic(path: Path, content: bytes, *, mode: int = PRIVATE_FILE, is_dur
         raise refused(error, action="write", path=path) from error
 
 
+def write_of_user(path: Path, content: bytes) -> None:
+    """`write_atomic` for a file that is the user's: through links to what they mean, its mode kept.
+
+    Raises:
+        HostError: something else than a file is there, or one that nobody may write; it is as it was.
+    """
+    try:
+        real = path.resolve()
+        mode = _writable_mode(real, path) if os.path.lexists(real) else 0o644
+    except OSError as error:
+        raise refused(error, action="write", path=path) from error
+    except RuntimeError as error:  # how Python 3.11 and 3.12 tell of links that go round in circles
+        loop = OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        raise refused(loop, action="write", path=path) from error
+    write_atomic(real, content, mode=mode)
+
+
+def _writable_mode(real: Path, path: Path) -> int:
+    facts = real.stat()
+    if stat.S_ISDIR(facts.st_mode):
+        code, why = "OTA_FILE_IS_A_DIRECTORY", "it is a directory"
+    elif not stat.S_ISREG(facts.st_mode):
+        code, why = "OTA_FILE_NOT_REGULAR", f"it is {_kind(facts.st_mode)}"
+    elif not facts.st_mode & 0o222 or not os.access(real, os.W_OK):
+        code, why = "OTA_FILE_PERMISSION", "it is write-protected"
+    else:
+        return stat.S_IMODE(facts.st_mode)
+    raise HostError(file_finding(code, action="write", path=path, why=why))
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a named pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is at a path that may be no path at all: too long, behind a locked door, with NUL."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _sync_directory(path: Path) -> None:
     """Make a rename survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | _cloexec())
@@ -175,7 +220,7 @@ def _require_regular(path: Path, facts: os.stat_result, limit_bytes: int) -> Non
     if not stat.S_ISREG(facts.st_mode):
         raise HostError(
             file_finding(
-                "OTA_FILE_NOT_REGULAR", action="read", path=path, why="it is a pipe, a socket or a device"
+                "OTA_FILE_NOT_REGULAR", action="read", path=path, why=f"it is {_kind(facts.st_mode)}"
             )
         )
     if facts.st_size > limit_bytes:

@@ -13,7 +13,7 @@ from ota.cli.completion_scripts import SCRIPTS
 from ota.cli.flags import Arguments, usage_error
 from ota.cli.session import Session
 from ota.errors import Finding, HostError, UsageError
-from ota.system.files import read_bytes, remove_file, write_atomic
+from ota.system.files import read_bytes, remove_file, write_of_user
 from ota.system.host import environ, observe_host
 
 BEGIN = "# >>> ota completion >>>"
@@ -200,12 +200,10 @@ def _text(file: Path) -> str:
 
 def _write(file: Path, text: str) -> None:
     """Through a link to the file it means: a shell configuration is often kept in another repository."""
-    real = file.resolve()
     try:
-        real.parent.mkdir(parents=True, exist_ok=True)
-        mode = real.stat().st_mode & 0o777 if real.exists() else 0o644
+        file.resolve().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         from ota.system.files import refused
 
         raise refused(error, action="write", path=file) from error
-    write_atomic(real, text.encode("utf-8", "surrogateescape"), mode=mode)
+    write_of_user(file, text.encode("utf-8", "surrogateescape"))

@@ -6,7 +6,6 @@ that `--fix` was asked for.
 Source: commands specification 4; doctor specification, whole; json-and-receipts specification 3.6.
 """
 
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from ota.cli.diagnosing import Interrupted, diagnosed
 from ota.cli.flags import Arguments
 from ota.cli.render import diagnosis_text as text
 from ota.cli.render.listing import Report
-from ota.cli.session import Session, shown_path
+from ota.cli.session import Session, absolute, is_directory, shown_path
 from ota.contract.model.scalars import Lifecycle, Plane
 from ota.diagnose.diagnosis import Diagnosis, doctor
 from ota.diagnose.documents import doctor_document, group_documents, summary_document
-from ota.diagnose.hygiene import FILE, Ignored, added_block, observe_ignored, with_rules
+from ota.diagnose.hygiene import FILE, added_block, observe_ignored, with_rules
 from ota.diagnose.observing import observed_services
 from ota.diagnose.scene import Scene
 from ota.errors import ContractUnreadableError, HostError
@@ -51,13 +50,14 @@ def run(arguments: Arguments, session: Session) -> int:
     document = doctor_document(scene, diagnosis, mode)
     if fix is not None:
         document["fix"] = fix
+        document["ok"] = document["ok"] and "errors" not in fix
     if arguments.is_json:
         from ota.cli.render.json import print_document
 
         print_document(document, session.out)
     else:
         print(_text(scene, diagnosis, document, session, arguments), file=session.out)
-    return 0 if diagnosis.verdict.is_ready else 1
+    return 0 if document["ok"] else 1
 
 
 def _text(
@@ -88,13 +88,13 @@ def _may_lack_contract(arguments: Arguments) -> bool:
     """A named file that is not there is a mistake; a folder without a contract is a repository to look at."""
     if arguments.has("--file") or environ().get("OTA_FILE"):
         return False
-    return arguments.path is None or Path(arguments.path).is_dir()
+    return arguments.path is None or is_directory(Path(arguments.path))
 
 
 def _contractless(arguments: Arguments, session: Session, mode: Plane, searched: str) -> int:
     from ota.diagnose.contractless import inspect
 
-    root = Path(arguments.path or ".").absolute()
+    root = absolute(Path(arguments.path or "."))
     found = inspect(root, searched, environ())
     shown = shown_path(root).removesuffix("/.")
     if arguments.is_json:
@@ -141,8 +141,11 @@ def _fix(scene: Scene, *, is_dry: bool) -> Document:
         "planned_count": count,
         "applied_count": 0,
     }
+    if ignored.trouble:
+        document["errors"] = [f"{FILE}: {ignored.trouble}"]
+        return document
     if not ignored.missing:
-        document["note"] = ignored.trouble or (
+        document["note"] = (
             "nothing to add: local state is ignored already"
             if ignored.is_repository
             else "nothing to add: this is no git repository"
@@ -159,8 +162,10 @@ def _fix(scene: Scene, *, is_dry: bool) -> Document:
     if is_dry:
         document["note"] = "no files were modified"
         return document
+    from ota.system.files import write_of_user
+
     try:
-        _write(root / FILE, ignored)
+        write_of_user(root / FILE, with_rules(ignored))
     except HostError as error:
         action["status"] = "failed"
         document["errors"] = [f"{FILE}: {error.findings[0].why or error.findings[0].summary}"]
@@ -168,11 +173,3 @@ def _fix(scene: Scene, *, is_dry: bool) -> Document:
     action["status"] = "applied"
     document["applied_count"] = 1
     return document
-
-
-def _write(path: Path, ignored: Ignored) -> None:
-    from ota.system.files import write_atomic
-
-    real = path.resolve()
-    mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o644
-    write_atomic(real, with_rules(ignored), mode=mode)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ota.cli.flags import Arguments
-from ota.cli.session import Session, locate, shown_path
+from ota.cli.session import Session, absolute, is_directory, locate, shown_path
 from ota.contract.load import CONTRACT_NAME
 from ota.errors import ContractUnreadableError, Finding, HostError
 from ota.evidence.archive import FOLDER, Archived, history, named_archive, summary_counts
@@ -33,8 +33,8 @@ def _contract(arguments: Arguments) -> Path:
     try:
         return locate(arguments.path, arguments.value("--file"))
     except ContractUnreadableError:
-        root = Path(arguments.path or ".").absolute()
-        if not (root / FOLDER).is_dir():
+        root = absolute(Path(arguments.path or "."))
+        if not is_directory(root / FOLDER):
             raise
         return root / CONTRACT_NAME
 

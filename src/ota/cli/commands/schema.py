@@ -6,7 +6,7 @@ Source: commands specification 1.9; the schema itself is `ota.contract.schema`'s
 from pathlib import Path
 
 from ota.cli.flags import Arguments
-from ota.cli.session import Session
+from ota.cli.session import Session, absolute
 
 
 def run(arguments: Arguments, session: Session) -> int:
@@ -18,9 +18,9 @@ def run(arguments: Arguments, session: Session) -> int:
     if output is None:
         print_document(contract_schema(), session.out)
         return 0
-    from ota.system.files import write_atomic
+    from ota.system.files import write_of_user
 
     path = Path(output)
-    write_atomic(path.absolute(), document_text(contract_schema()).encode(), mode=0o644)
+    write_of_user(absolute(path), document_text(contract_schema()).encode())
     print(f"Wrote the contract schema to {path}", file=session.err)
     return 0
