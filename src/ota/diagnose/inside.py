@@ -14,7 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ota.backends.container.engine import Engine, EngineAnswer, ask, find_engine, refusal
+from ota.backends.container.identity import ephemeral_labels, label_words
 from ota.backends.container.images import is_image_missing
+from ota.backends.container.ownership import owner_start
 from ota.diagnose.execution import container_contexts, field_of_container
 from ota.diagnose.readiness import Job
 from ota.diagnose.requirements import context_requirements
@@ -114,9 +116,20 @@ def _asked(engine: Engine, inside: Inside, script: str) -> EngineAnswer:
     """
     name = f"ota-doctor-{os.urandom(6).hex()}"
     wanted = ("--platform", inside.platform) if inside.platform else ()
+    labels = ephemeral_labels("", owner_pid=os.getpid(), owner_start=owner_start())
     words = ("run", "--rm", "--init", "--pull", "never", "--network", "none", "--name", name, *wanted)
     try:
-        return ask(engine, *words, "--entrypoint", "sh", inside.image, "-c", script, limit_s=LIMIT_S)
+        return ask(
+            engine,
+            *words,
+            *label_words(labels),
+            "--entrypoint",
+            "sh",
+            inside.image,
+            "-c",
+            script,
+            limit_s=LIMIT_S,
+        )
     except HostError:
         # `--rm` is the client's promise, and the client is gone
         ask(engine, "rm", "--force", name, limit_s=_REMOVE_LIMIT_S)

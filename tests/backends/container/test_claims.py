@@ -181,3 +181,9 @@ def test_a_network_goes_when_it_is_ours_and_nobody_is_on_it() -> None:
     found = judge(Inventory(containers=(on_it, going), networks=(ours, used, theirs)), CLAIMANT)
     assert found.networks == (ours,)
     assert found.networks_in_use == (used,)
+
+
+def test_a_look_of_somebody_at_a_checkout_without_a_token_is_nothing_to_show_while_it_lasts() -> None:
+    for pid, told in ((1, "foreign"), (2, "ambiguous")):
+        labels = ephemeral_labels("", owner_pid=pid)
+        assert verdict(container("ota-doctor-x", labels=labels)) == told

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ota.backends.container.body import BODY_VARIABLE
 from ota.backends.container.engine import Engine
-from ota.backends.container.identity import IsolatedVolume, Labels
+from ota.backends.container.identity import IsolatedVolume, Labels, label_words
 from ota.backends.container.publication import publish_arguments
 from ota.backends.container.work import BodyEnvironment, PublishedPort, UserChoice, Work
 from ota.errors import Finding, HostError
@@ -55,9 +55,7 @@ def creation_words(
 ) -> tuple[str, ...]:
     """Everything between `create` and the environment."""
     container = work.container
-    words = ["--init", "--stop-timeout", "0", "--pull", "never", "--name", name]
-    for key, value in labels.items():
-        words += ("--label", f"{key}={value}")
+    words = ["--init", "--stop-timeout", "0", "--pull", "never", "--name", name, *label_words(labels)]
     words += ("--entrypoint", "sh", *mount_words(engine, work.root), "-w", CONTAINER_WORKSPACE)
     if networks:
         words += ("--network", networks[0])

@@ -142,7 +142,7 @@ def _container(found: FoundContainer, claimant: Claimant) -> ContainerClaim:
     where = claimant.whereabouts(found.workspace) if found.workspace is not None else None
     if repo:
         return _labelled(found, repo, where, claimant)
-    return _unlabelled(found, where)
+    return _unlabelled(found, where, claimant)
 
 
 def _ephemeral(found: FoundContainer, claimant: Claimant) -> ContainerClaim:
@@ -173,8 +173,10 @@ def _labelled(
     return ContainerClaim(found=found, verdict="foreign")
 
 
-def _unlabelled(found: FoundContainer, where: Whereabouts | None) -> ContainerClaim:
-    """Nobody's token: from an earlier version, by this checkout or by any other."""
+def _unlabelled(found: FoundContainer, where: Whereabouts | None, claimant: Claimant) -> ContainerClaim:
+    """Nobody's token: from an earlier version, or of a look at a checkout that has none yet."""
+    if is_managed(found.labels) and is_ephemeral(found.labels) and claimant.life_of(found.labels) == "alive":
+        return ContainerClaim(found=found, verdict="foreign")
     looks_made_here = has_legacy_name(found.name) or found.name.startswith(EPHEMERAL_PREFIX)
     if is_managed(found.labels) and where in (None, "here", "gone"):
         return _ambiguous(found, f"it is managed by ota and carries no `{LABEL_REPO}`")

@@ -276,11 +276,12 @@ def launch_family(task: str) -> str:
 def ephemeral_labels(
     token: str, *, owner_pid: int, owner_start: str = "", run_id: str = ""
 ) -> dict[str, str]:
-    """Labels of a container that one run owns.
+    """Labels of a container that one run owns; without a token it is of no repository, and of this owner.
 
     `owner_start` is the start time of the owner, which tells it from a later process with its pid.
     """
-    labels = {**_owned(token), LABEL_LIFECYCLE: "ephemeral", LABEL_OWNER_PID: str(owner_pid)}
+    owned = _owned(token) if token else {LABEL_MANAGED: MANAGED}
+    labels = {**owned, LABEL_LIFECYCLE: "ephemeral", LABEL_OWNER_PID: str(owner_pid)}
     if owner_start:
         labels[LABEL_OWNER_START] = owner_start
     if run_id:
@@ -311,6 +312,11 @@ def network_labels(token: str) -> dict[str, str]:
 
 def _owned(token: str) -> dict[str, str]:
     return {LABEL_MANAGED: MANAGED, LABEL_REPO: token}
+
+
+def label_words(labels: Labels) -> tuple[str, ...]:
+    """The arguments with which an engine makes something with these labels."""
+    return tuple(word for name, value in labels.items() for word in ("--label", f"{name}={value}"))
 
 
 def is_managed(labels: Labels) -> bool:

@@ -22,6 +22,7 @@ from ota.backends.container.identity import (
     is_managed,
     is_owned,
     is_persistent,
+    label_words,
     launch_family,
     launch_name,
     launch_shape,
@@ -205,9 +206,7 @@ class LaunchRun:
         environment: BodyEnvironment,
         cli_environ: dict[str, str],
     ) -> None:
-        words = ["create", "--init", "--pull", "never", "--name", shape.name]
-        for key, value in shape.labels.items():
-            words += ("--label", f"{key}={value}")
+        words = ["create", "--init", "--pull", "never", "--name", shape.name, *label_words(shape.labels)]
         words += publish_arguments(ports)
         for volume in self._volumes:
             words += ("-v", volume)

@@ -125,19 +125,15 @@ class _Look:
         return Looked(exit_code=answer.exit_code, stdout=stdout, stderr=stderr, absent=absent)
 
     def _fresh_name(self) -> str:
-        """Reclaimed by name and labels should this process die; without a token nothing proves it ours."""
+        """Reclaimed should this process die: by a run here, or without a token by `ota clean --stale`."""
         if not self._token:
             return f"ota-doctor-{self._mark}"
         return self._identity.ephemeral_name(os.getpid(), self._mark)
 
     def _create(self, name: str, networks: list[str]) -> None:
         engine, work = self._engine, self._work
-        labels = (
-            ephemeral_labels(
-                self._token, owner_pid=os.getpid(), owner_start=owner_start(), run_id=work.run_id
-            )
-            if self._token
-            else {}
+        labels = ephemeral_labels(
+            self._token, owner_pid=os.getpid(), owner_start=owner_start(), run_id=work.run_id
         )
         words = creation_words(
             engine,

@@ -9,7 +9,7 @@ Source: runtime specification 13.4, 4.2; decisions D24, D30.
 from collections.abc import Iterable, Sequence
 
 from ota.backends.container.engine import Engine, ask, ask_list, refusal
-from ota.backends.container.identity import network_labels
+from ota.backends.container.identity import label_words, network_labels
 from ota.errors import HostError
 from ota.resolve.plan import compose_network
 
@@ -60,8 +60,7 @@ def _make(engine: Engine, project: str, network: str, token: str) -> bool:
         "com.docker.compose.network": "default",
         **network_labels(token),
     }
-    words = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
-    answer = ask(engine, "network", "create", *words, network)
+    answer = ask(engine, "network", "create", *label_words(labels), network)
     if answer.is_ok:
         return True
     if "already exists" in answer.stderr.lower():

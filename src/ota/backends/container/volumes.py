@@ -21,6 +21,7 @@ from ota.backends.container.identity import (
     IsolatedVolume,
     Labels,
     is_owned,
+    label_words,
     stable_digest,
     volume_labels,
 )
@@ -128,12 +129,8 @@ def _make(engine: Engine, volumes: Sequence[IsolatedVolume], work: Work, owner: 
         marker = _marker(work.root, volume)
         private_directory(marker.parent)
         write_atomic(marker, b"")
-        labels = [
-            word
-            for name, value in volume_labels(owner.token, volume).items()
-            for word in ("--label", f"{name}={value}")
-        ]
-        answer = ask(engine, "volume", "create", *labels, volume.name)
+        labels = volume_labels(owner.token, volume)
+        answer = ask(engine, "volume", "create", *label_words(labels), volume.name)
         if not answer.is_ok and "already exists" not in answer.stderr.lower():
             remove_file(marker)
             raise HostError(_failed(engine, volume, answer))
@@ -160,10 +157,9 @@ def _give(
         for volume, target in zip(volumes, targets, strict=True)
         for word in ("-v", f"{volume.name}:{target}")
     ]
-    labels = [word for key, value in owner.labels.items() for word in ("--label", f"{key}={value}")]
     words = (
         *("run", "--rm", "--init", "--pull", "never", "--name", name, "--network", "none"),
-        *labels,
+        *label_words(owner.labels),
         *("--user", "0:0", "--entrypoint", "chown"),
         *mounts,
         *(work.container.image, user, *targets),
