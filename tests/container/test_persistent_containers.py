@@ -158,6 +158,24 @@ def test_memory_for_one_run_reaches_the_engine_summary_and_receipt(contained, as
     assert limit()[0] == 64 * 1024**2
 
 
+def test_what_a_body_leaves_running_in_a_container_that_stays_is_told(contained):
+    leaves = "(sleep 300 >/dev/null 2>&1 &); setsid sleep 301 >/dev/null 2>&1 & exit 0"
+    repo = contained(
+        {"leaves": {"run": leaves}, "clean": {"run": "sleep 0.1 & wait"}}, lifecycle="persistent"
+    )
+    result = repo.run("run", "leaves", "--json")
+    assert result.code == 0, result
+    (left,) = result.json["receipt"]["footprint"]["left_behind"]
+    (name,) = repo.containers("persistent")
+    assert left.startswith(f"inside {name}: pid ")
+    assert len(left.split(", ")) == 2
+    # what an earlier body left is not this one's
+    again = repo.run("run", "clean")
+    assert "left behind: nothing" in again.err
+    assert "still running" not in again.err
+    assert f"still running inside {name}: pid" in repo.run("run", "leaves").err
+
+
 @pytest.mark.proves("S001-58")
 def test_less_memory_than_the_declared_minimum_is_refused_before_the_engine(contained):
     repo = contained({"hi": {"run": "true"}}, container={"resources": {"memory": {"minimum": "64MiB"}}})

@@ -150,4 +150,6 @@ def _warnings(facts: RunFacts) -> list[str]:
 def _left_behind(text: str) -> str:
     if text.startswith("container "):
         return f"incomplete cleanup: {text} was not removed"
+    if text.startswith("inside "):
+        return f"still running {text}"
     return f"still running, in a session of its own: {text}"

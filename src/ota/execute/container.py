@@ -257,7 +257,8 @@ class _ContainerBody:
         if is_refused:
             self._refused(lifecycle, prepared, attendant.said)
             return None
-        self._leave(lifecycle, prepared, may_have_left=may_have_left)
+        left_inside = () if may_have_left else attendant.left_inside
+        self._leave(lifecycle, prepared, may_have_left=may_have_left, left_inside=left_inside)
         return end
 
     def _refused(self, lifecycle: _Lifecycle, prepared: Prepared, said: str) -> None:
@@ -276,10 +277,21 @@ class _ContainerBody:
             left = ContainerLeft(step=self._step.id, container=prepared.name, is_gone=is_gone)
             self._context.stream.emit(left)
 
-    def _leave(self, lifecycle: _Lifecycle, prepared: Prepared, *, may_have_left: bool) -> None:
+    def _leave(
+        self,
+        lifecycle: _Lifecycle,
+        prepared: Prepared,
+        *,
+        may_have_left: bool,
+        left_inside: tuple[int, ...] = (),
+    ) -> None:
         troubles = list(lifecycle.leave(prepared, may_have_left=may_have_left))
         is_gone = prepared.lifecycle == "ephemeral" and not troubles
-        self._context.stream.emit(ContainerLeft(step=self._step.id, container=prepared.name, is_gone=is_gone))
+        self._context.stream.emit(
+            ContainerLeft(
+                step=self._step.id, container=prepared.name, is_gone=is_gone, left_inside=left_inside
+            )
+        )
         for finding in troubles:
             text = f"{finding.summary}: {finding.why}" if finding.why else finding.summary
             self._note(text, is_warning=True)
@@ -607,6 +619,11 @@ class _Attendant:
     def saw_oom_kill(self) -> bool:
         """Whether the body's shell saw the kernel kill something for want of memory."""
         return self._mark.saw_oom_kill
+
+    @property
+    def left_inside(self) -> tuple[int, ...]:
+        """What the body's shell saw of the body after it, as pids inside the container."""
+        return self._mark.left
 
     def _look(self) -> None:
         if self.has_begun or not self._mark.is_started or self._workload is None:

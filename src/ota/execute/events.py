@@ -179,6 +179,8 @@ class ContainerLeft(Struct, frozen=True, kw_only=True):
     container: str
     is_gone: bool
     """Whether the engine says that it no longer exists."""
+    left_inside: tuple[int, ...] = ()
+    """Pids inside it of what the body started and was seen running after it."""
 
 
 class ServiceTerminated(Struct, frozen=True, kw_only=True):

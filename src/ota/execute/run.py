@@ -206,14 +206,21 @@ def release_announced(facts: JournalFacts) -> Released:
 
 
 def _left_in_engines(events: list[Event]) -> tuple[str, ...]:
-    """Containers made for this run alone that no engine said are gone."""
+    """Containers made for this run alone that no engine said are gone; what runs on in those that stay."""
     made = {
         event.container: event.engine
         for event in events
         if isinstance(event, ContainerEntered) and event.lifecycle == "ephemeral"
     }
-    gone = {event.container for event in events if isinstance(event, ContainerLeft) and event.is_gone}
-    return tuple(f"container {name} ({engine})" for name, engine in made.items() if name not in gone)
+    left = [event for event in events if isinstance(event, ContainerLeft)]
+    gone = {event.container for event in left if event.is_gone}
+    containers = tuple(f"container {name} ({engine})" for name, engine in made.items() if name not in gone)
+    inside = tuple(
+        f"inside {event.container}: pid {', '.join(map(str, event.left_inside))}"
+        for event in left
+        if event.left_inside
+    )
+    return containers + inside
 
 
 def end_and_look(context: RunContext, *, is_good: bool) -> None:

@@ -1,6 +1,7 @@
 """The text a container's shell gets, and what is read from its output. The shell is this machine's own."""
 
 import os
+import signal
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -30,9 +31,14 @@ def run(shell: str, script: str, **env: str) -> "subprocess.CompletedProcess[byt
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("watches_memory", [False, True])
-def test_a_body_keeps_its_output_and_code(shell: str, watches_memory: bool) -> None:
+@pytest.mark.parametrize("looks_after", [False, True])
+def test_a_body_keeps_its_output_and_code(shell: str, watches_memory: bool, looks_after: bool) -> None:
     body = 'echo "it\'s"; echo oops >&2\ncat <<X\nhere $((1+1))\nX\nexit 9 # done'
-    done = run(shell, body_script(body, marks=MARKS, watches_memory=watches_memory))
+    done = run(
+        shell,
+        body_script(body, marks=MARKS, watches_memory=watches_memory, looks_after=looks_after),
+        OTA_BODY="b1",
+    )
     assert (done.returncode, done.stdout) == (9, START + b"it's\nhere 2\n")
     assert done.stderr == START + b"oops\n"
 
@@ -72,6 +78,33 @@ def test_a_home_is_made_for_who_has_none(shell: str, tmp_path: Path) -> None:
     script = body_script('echo x >"$HOME/y"', marks=None, makes_home=True)
     assert run(shell, script, HOME=f"{tmp_path}/new home").returncode == 0
     assert (tmp_path / "new home").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.edge
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(("trap", "code"), [("trap 'exit 5' INT; ", 5), ("", 130)])
+def test_the_code_of_a_body_that_is_interrupted_is_its_own(shell: str, trap: str, code: int) -> None:
+    script = body_script(f"{trap}kill -INT $PPID $$; sleep 10", marks=MARKS, looks_after=True)
+    assert run(shell, script, OTA_BODY="b2").returncode == code
+
+
+@pytest.mark.edge
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_outlives_a_body_is_told_and_nothing_else(shell: str) -> None:
+    mark = f"b{os.urandom(6).hex()}"
+    body = "sleep 30 >/dev/null 2>&1 & echo $!; (exit 0) & wait $!; env -u OTA_BODY true"
+    done = run(shell, body_script(body, marks=MARKS, looks_after=True), OTA_BODY=mark)
+    pid = int(done.stdout.removeprefix(START))
+    try:
+        assert done.returncode == 0
+        assert done.stderr == START + b"\x02ota:00ff:left %d\x03" % pid
+        reader = StartMark(MARKS)
+        assert reader.filter("stderr", done.stderr) + reader.finish() == b""
+        assert reader.left == (pid,)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    done = run(shell, body_script("sleep 0.1 & wait", marks=MARKS, looks_after=True), OTA_BODY=mark)
+    assert done.stderr == START
 
 
 # -- reading ---------------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 Signals reach every process of the body from outside (`signalling`), so the shell itself must outlive what
 it waits for: were it the first to go, the container would end under programs that are still closing down.
-A body with a memory limit runs in a shell of its own, below one that stays to say whether the kernel
-killed something for want of memory: not every engine notices.
+A body with a memory limit, or in a container that stays, runs in a shell of its own, below one that remains
+to say what only somebody inside can see: whether the kernel killed something for want of memory, which not
+every engine notices, and what the body started that is still running.
 
-Source: runtime specification 3.1, 3.3, 7.3, 12.2.
+Source: runtime specification 3.1, 3.3, 7.3, 12.2; lessons, "Nothing left behind" (footprint).
 """
 
 import re
@@ -19,6 +20,7 @@ BODY_VARIABLE = "OTA_BODY"
 WRITABLE_HOME = "/tmp/ota-home"
 
 _TRAPS = "trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM"
+_OUTLIVE = "trap : HUP INT TERM"  # the code of what it waits for counts
 _OPEN, _CLOSE = "\x02", "\x03"
 # Builtins only: no image is too small for it. cgroups 2 first, then 1.
 _OOM_COUNT = (
@@ -26,6 +28,13 @@ _OOM_COUNT = (
     '[ -r "$f" ] || continue; while read -r k v; do '
     '[ "$k" = oom_kill ] && { echo "$v"; return; }; done <"$f"; done; }'
 )
+# Living processes with the body's mark, but for this shell. What looked for them has ended by then.
+_LEFT = (
+    'set -- $(grep -ls "VARIABLE=$VARIABLE" /proc/[0-9]*/environ 2>/dev/null); __ota_left=; '
+    'for f in "$@"; do p=${f#/proc/}; p=${p%/environ}; '
+    '{ [ "$p" != $$ ] && read -r l <"/proc/$p/stat"; } 2>/dev/null || continue; '
+    'case "${l##*) }" in [ZX]*) ;; *) __ota_left="$__ota_left $p" ;; esac; done'
+).replace("VARIABLE", BODY_VARIABLE)
 _KEEPER = "while true; do sleep 3600; done"
 _PATH_REFERENCE = re.compile(r"\$PATH\b|\$\{PATH\}")
 
@@ -68,8 +77,13 @@ def body_script(
     path: str | None = None,
     makes_home: bool = False,
     watches_memory: bool = False,
+    looks_after: bool = False,
 ) -> str:
-    """The argument of `sh -c`. Without `marks` nothing is written beside the body's own output."""
+    """The argument of `sh -c`. Without `marks` nothing is written beside the body's own output.
+
+    `watches_memory`: a kill for want of memory is told. `looks_after`: processes of the body that outlive
+    it are told.
+    """
     prelude = [_TRAPS]
     if path is not None:
         prelude.append(path_export(path))
@@ -77,21 +91,23 @@ def body_script(
         prelude.append('mkdir -p -m 700 "$HOME" 2>/dev/null')
     if marks is None:
         return "; ".join(prelude) + "\n" + body
-    if not watches_memory:
+    if not (watches_memory or looks_after):
         # A line of its own: the shell has said that it began before it reads a body with a syntax error.
         return "; ".join((*prelude, marks.opening)) + "\n" + body
+    lines = ["; ".join((_OUTLIVE, *prelude[1:]))]
+    if watches_memory:
+        lines.append(f"{_OOM_COUNT}; __ota_before=$(__ota_oom)")
     inner = posix_quoted(f"{_TRAPS}\n{body}")
-    return "\n".join(
-        (
-            "; ".join(prelude),
-            f"{_OOM_COUNT}; __ota_before=$(__ota_oom); {marks.opening}",
-            f"sh -c {inner}",
-            "__ota_code=$?",
-            'if [ "$__ota_code" -gt 128 ] && [ "$(__ota_oom)" != "$__ota_before" ]; then '
-            f"{marks.printed('oom')}; fi",
-            'exit "$__ota_code"',
+    lines += [marks.opening, f"sh -c {inner}", "__ota_code=$?"]
+    if watches_memory:
+        told = marks.printed("oom")
+        lines.append(
+            f'if [ "$__ota_code" -gt 128 ] && [ "$(__ota_oom)" != "$__ota_before" ]; then {told}; fi'
         )
-    )
+    if looks_after:
+        told = marks.printed("left%s").replace(" >&2", ' "$__ota_left" >&2')
+        lines += [_LEFT, f'[ -z "$__ota_left" ] || {told}']
+    return "\n".join((*lines, 'exit "$__ota_code"'))
 
 
 def path_export(path: str) -> str:

@@ -366,6 +366,7 @@ class PersistentRun:
             path=environment.values.get("PATH"),
             makes_home=home is not None,
             watches_memory=work.container.memory_bytes is not None,
+            looks_after=True,
         )
         cli_environ = cli_environment(engine, environment)
         labels = self._labels(identity)

@@ -23,6 +23,8 @@ class StartMark:
         self._passing: set[Stream] = {"stdout", "stderr"} if marks is None else set()
         self.saw_oom_kill = False
         """Whether the body's shell saw the kernel kill a process for want of memory."""
+        self.left: tuple[int, ...] = ()
+        """Pids inside the container of what the body started and its shell saw running after it."""
 
     @property
     def is_started(self) -> bool:
@@ -83,6 +85,8 @@ class StartMark:
             self._passing.add(stream)
         elif mark == b"oom":
             self.saw_oom_kill = True
+        elif mark.startswith(b"left "):
+            self.left = tuple(int(word) for word in mark.split()[1:] if word.isdigit())
 
     def _emit(self, stream: Stream, data: bytearray, passed: bytearray) -> None:
         if stream in self._passing:
