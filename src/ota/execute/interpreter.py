@@ -72,6 +72,9 @@ class Interpreter:
         self.first_failure: StepResult | None = None
         """The earliest step that failed or was interrupted."""
         self.failed_output: BodyEnd | None = None
+        """What the step printed that the run's failure names."""
+        self._all_bad: list[StepResult] = []
+        """Every step that failed or was interrupted, as they ended: side by side there can be several."""
         self.outputs: list[tuple[str, StepOutput]] = []
         """What each task printed, in the order in which they ended."""
 
@@ -82,7 +85,7 @@ class Interpreter:
     def run_step(self, step: str) -> StepResult:
         """Run a step and everything it needs, apart from what has been run before."""
         scheduler = Scheduler(self._visit, jobs=self._context.options.jobs, stop_all=self._stop_all)
-        return cast(StepResult, scheduler.run(step))
+        return self._told_whole(cast(StepResult, scheduler.run(step)))
 
     @property
     def services(self) -> "ServiceKeeper":
@@ -272,8 +275,27 @@ class Interpreter:
             return _could_not_begin(step, error)
         return _unmet(step, findings) if findings else None
 
+    def _told_whole(self, result: StepResult) -> StepResult:
+        """With the output of the step that the result names, and a word for each that failed beside it."""
+        failure = result.failure
+        if failure is None:
+            return result
+        named = next((each for each in self._all_bad if each.failure is failure), None)
+        if named is not None:
+            self.failed_output = named.end
+        beside = (each for each in self._all_bad if each.status == "FAILED" and each is not named)
+        others = {
+            id(each.failure): f"{each.failure.detail} as well"
+            for each in beside
+            if each.failure is not None and each.failure is not failure and each.failure.origin != "hook"
+        }
+        if not others:
+            return result
+        return replace(result, failure=replace(failure, why=(*failure.why, *others.values())))
+
     def _bad(self, result: StepResult) -> StepResult:
         with self._lock:
+            self._all_bad.append(result)
             self._stopped_by = self._stopped_by or result
             if self.first_failure is None:
                 self.first_failure = result

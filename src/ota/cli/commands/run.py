@@ -254,6 +254,8 @@ def _print_text(
         if ran.excerpt is not None and not ran.excerpt.is_empty and failure.show_output:
             limit = run_text.EXCERPT_LINES if is_live else run_text.FAILED_EXCERPT_LINES
             block += run_text.output_block(ran.excerpt, style, limit=limit, was_live=is_live)
+        if not is_live:
+            block += run_text.beside_blocks(ran.outputs, failure, facts, style)
         blocks.append([*block, *run_text.next_block(facts, plan, style)])
     elif not is_live:
         blocks += run_text.output_blocks(ran.outputs, plan.requested_step.task.name, style)

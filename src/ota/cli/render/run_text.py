@@ -73,6 +73,20 @@ def output_blocks(outputs: Sequence[tuple[str, Excerpt]], task: str, style: Styl
     return blocks
 
 
+def beside_blocks(
+    outputs: Sequence[tuple[str, Excerpt]], failure: Failure, facts: RunFacts, style: Style
+) -> list[str]:
+    """The end of what other tasks printed that failed beside the one a failure names."""
+    ended = ((step.started.task, step.ended) for step in facts.steps)
+    failed = {task for task, end in ended if end is not None and end.status == "FAILED"} - {failure.task}
+    return [
+        line
+        for name, excerpt in outputs
+        if name in failed and failure.show_output
+        for line in output_block(excerpt, style, limit=EXCERPT_LINES, was_live=False, of=f" of `{name}`")
+    ]
+
+
 def output_block(excerpt: Excerpt, style: Style, *, limit: int, was_live: bool, of: str = "") -> list[str]:
     """The last lines of what the task printed, verbatim, and how many there were."""
     lines = [printable(line) for line in excerpt.lines(limit)]
