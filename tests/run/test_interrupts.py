@@ -176,3 +176,11 @@ def test_killing_ota_outright_leaves_no_process_of_the_run(project):
     assert alive == []
     assert not is_listening(port)
     assert repo.run("run", "web", "--dry-run").code == 0
+
+
+def test_a_body_that_signals_itself_is_not_said_to_be_interrupted_by_the_user(project):
+    repo = project({"ota.yaml": "version: 1\nproject: {name: p}\ntasks:\n  t: {run: 'kill -TERM $$'}\n"})
+    result = repo.run("run", "t")
+    assert result.code == 143
+    assert "task interrupted by SIGTERM" in result.err
+    assert "by user" not in result.err

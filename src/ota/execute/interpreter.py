@@ -217,8 +217,9 @@ class Interpreter:
         with self.told(step) as finish:
             end = self._run_body(step)
             status: StepStatus = "READY" if end.is_success else "INTERRUPTED" if end.interrupt else "FAILED"
-            if status == "INTERRUPTED":
-                self._note(step, "task interrupted by user")
+            if end.interrupt is not None and status == "INTERRUPTED":
+                who = "user" if end.interrupt.count else signal.Signals(end.interrupt.number).name
+                self._note(step, f"task interrupted by {who}")
             finish(status, end.exit_code if end.was_started else None, was_attempted=end.was_started)
         if end.output is not None and not end.output.excerpt.is_empty:
             with self._lock:

@@ -196,11 +196,12 @@ def _supervise(
 def interrupt_of(end: WorkloadEnd, interrupt: Interrupt | None) -> Interrupt | None:
     """Whether the user's interrupt is what ended the body (runtime specification 12.3).
 
-    A concrete non-zero code of the child's own stays a failure, however late the interrupt came;
+    A body that ended as of such a signal is interrupted, also when ota itself was sent none. A concrete
+    non-zero code of the child's own stays a failure, however late the interrupt came;
     a child that ignored the request and was killed for it did not fail by itself.
     """
     if end.exit_code in INTERRUPT_CODES:
-        return interrupt or Interrupt(number=end.exit_code - 128, count=1)
+        return interrupt or Interrupt(number=end.exit_code - 128, count=0)
     if interrupt is None:
         return None
     was_killed_for_it = end.stopped_by is not None and end.was_killed and end.signal == signal.SIGKILL

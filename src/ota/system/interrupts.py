@@ -29,7 +29,7 @@ class Interrupt(Struct, frozen=True, kw_only=True):
     number: int
     """The latest signal."""
     count: int
-    """How many since the epoch asked about: a second one means hurry."""
+    """How many since the epoch asked about: a second one means hurry. None reached ota itself when it is 0."""
 
     @property
     def exit_code(self) -> int:
