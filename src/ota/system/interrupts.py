@@ -29,7 +29,7 @@ class Interrupt(Struct, frozen=True, kw_only=True):
     number: int
     """The latest signal."""
     count: int
-    """How many since the epoch asked about: a second one means hurry. None reached ota itself when it is 0."""
+    """How many since the epoch asked about: a second one means hurry. With 0, none reached ota itself."""
 
     @property
     def exit_code(self) -> int:
