@@ -358,9 +358,22 @@ def test_the_operator_can_give_the_run_task_less_time(upped):
     result = repo.run("up", "--ready-timeout", "400ms", "--json", env=env)
     assert (result.code, result.json["status"]) == (1, "RUN FAILED")
     (finding,) = [each for each in result.json["findings"] if each["severity"] == "error"]
-    assert "8 attempts failed (8 attempts, interval 50ms" in finding["why"]
+    assert "attempts failed (8 attempts, interval 50ms" in finding["why"]
+    assert "400ms in all" in finding["why"]
     assert repo.run("up", "--ready-timeout", "soon").code == 2
     assert repo.run("up", "--ready-timeout", "0s").code == 2
+
+
+def test_the_time_for_readiness_bounds_an_attempt_that_gets_no_answer(upped):
+    port = free_port()
+    mute = f"import socket, time\nheard = socket.create_server(('127.0.0.1', {port}))\ntime.sleep(600)\n"
+    ready = "{kind: http, listener: http, path: /health}"
+    text = contract(tasks=web(port, body="python3 mute.py", ready=ready), workflow="    run: {task: dev}\n")
+    repo = upped(text, **{"mute.py": mute})
+    document = repo.run("up", "--ready-timeout", "1s", "--json").json
+    (finding,) = [each for each in document["findings"] if each["severity"] == "error"]
+    assert finding["code"] == "OTA_STARTUP_READINESS_EXHAUSTED"
+    assert "was not ready after 1 s" in finding["summary"]
 
 
 def test_a_run_task_that_ends_by_itself_failed_although_its_code_is_0(upped, assert_schema):

@@ -56,6 +56,7 @@ def readiness_timing(readiness: ReadinessPlan) -> Timing:
         retries=readiness.retries,
         timeout_s=(readiness.probe.timeout_ms or 2000) / 1000,
         start_period_s=readiness.start_period_ms / 1000,
+        limit_s=readiness.limit_ms / 1000 if readiness.limit_ms is not None else None,
     )
 
 

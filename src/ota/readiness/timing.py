@@ -19,6 +19,8 @@ from ota.contract.durations import render_duration
 FIRST_PAUSE_S = 0.025
 REFUSED_PAUSE_S = 0.020
 """Pause after a local `refused`: nobody is there who could be disturbed."""
+LAST_ATTEMPT_S = 0.100
+"""For an attempt that begins at the deadline: one that gets no time at all tells nothing."""
 
 
 class Timing(Struct, frozen=True, kw_only=True):
@@ -28,6 +30,8 @@ class Timing(Struct, frozen=True, kw_only=True):
     retries: int = 120
     timeout_s: float = 2.0
     start_period_s: float = 0.0
+    limit_s: float | None = None
+    """A deadline for the whole wait, however long attempts take; None: `retries` alone decide."""
 
     def __post_init__(self) -> None:
         if self.interval_s <= 0 or self.timeout_s <= 0 or self.start_period_s < 0 or self.retries < 1:
@@ -41,7 +45,8 @@ class Timing(Struct, frozen=True, kw_only=True):
     @property
     def longest_s(self) -> float:
         """How long it may take when every attempt lasts as long as it may."""
-        return self.start_period_s + self.retries * max(self.interval_s, self.timeout_s)
+        longest_s = self.start_period_s + self.retries * max(self.interval_s, self.timeout_s)
+        return longest_s if self.limit_s is None else min(longest_s, self.limit_s + LAST_ATTEMPT_S)
 
     @property
     def text(self) -> str:
@@ -49,6 +54,7 @@ class Timing(Struct, frozen=True, kw_only=True):
         return (
             f"{self.retries} attempt{'' if self.retries == 1 else 's'}, interval {_text(self.interval_s)}, "
             f"timeout {_text(self.timeout_s)}, start period {_text(self.start_period_s)}"
+            + (f", {_text(self.limit_s)} in all" if self.limit_s is not None else "")
         )
 
 
@@ -68,10 +74,16 @@ class Pace:
         self.next_at = started_at
         self._next_count_at = started_at + timing.start_period_s + timing.interval_s
         self._pause_s = FIRST_PAUSE_S
+        self._ends_at = float("inf") if timing.limit_s is None else started_at + timing.limit_s
+        self._is_late = False
 
     @property
     def is_exhausted(self) -> bool:
-        return self.counted >= self.timing.retries
+        return self._is_late or self.counted >= self.timing.retries
+
+    def attempt_limit_s(self, now: float, timeout_s: float) -> float:
+        """How long an attempt that begins now may take: the deadline of the wait is one for each of them."""
+        return min(timeout_s, max(LAST_ATTEMPT_S, self._ends_at - now))
 
     def record_failure(
         self, *, began_at: float, now: float, refused_locally: bool = False, got_farther: bool = False
@@ -88,9 +100,9 @@ class Pace:
         if counts:
             self.counted += 1
             self._next_count_at = max(self._next_count_at, began_at) + self.timing.interval_s
-        self.next_at = max(
-            now, min(began_at + self._next_pause_s(refused_locally, got_farther), self._grid(now))
-        )
+        pause_s = self._next_pause_s(refused_locally, got_farther)
+        self.next_at = max(now, min(began_at + pause_s, self._grid(now), self._ends_at))
+        self._is_late = now >= self._ends_at
         return counts
 
     def record_success(self) -> None:
@@ -99,7 +111,8 @@ class Pace:
     def limit_s(self, now: float) -> float:
         """The whole wait as it looks now: longer than the budget when attempts outlast the interval."""
         rest_s = max(0, self.timing.retries - self.counted) * self.timing.interval_s
-        return max(self.timing.budget_s, now - self.started_at + rest_s if self.counted else 0.0)
+        whole_s = max(self.timing.budget_s, now - self.started_at + rest_s if self.counted else 0.0)
+        return whole_s if self.timing.limit_s is None else min(whole_s, self.timing.limit_s)
 
     def _grid(self, now: float) -> float:
         # A counted attempt is never later than its place in the grid, or the budget would stretch.

@@ -233,7 +233,8 @@ class _Loop:
         """Ask the gates in order, up to the first that does not pass."""
         results = []
         for gate in self._waiting.gates:
-            result = gate.probe.attempt(AttemptDeadline(gate.probe.timeout_s, cut))
+            limit_s = self._waiting.pace.attempt_limit_s(self._clock.monotonic_s(), gate.probe.timeout_s)
+            result = gate.probe.attempt(AttemptDeadline(limit_s, cut))
             results.append((gate, result))
             if not result.ok:
                 break

@@ -207,6 +207,8 @@ class ReadinessPlan(Struct, frozen=True, kw_only=True):
     interval_ms: int = 500
     retries: int = 120
     start_period_ms: int = 0
+    limit_ms: int | None = None
+    """Asked for on the command line: over then, whatever an attempt would still take."""
 
 
 class RuntimePlan(Struct, frozen=True, kw_only=True):

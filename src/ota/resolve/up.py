@@ -193,7 +193,9 @@ def _within(readiness: ReadinessPlan, limit_ms: int) -> ReadinessPlan:
     start_ms = min(readiness.start_period_ms, limit_ms - 1)
     interval_ms = min(readiness.interval_ms, limit_ms - start_ms)
     retries = max(1, -(-(limit_ms - start_ms) // interval_ms))
-    return replace(readiness, start_period_ms=start_ms, interval_ms=interval_ms, retries=retries)
+    return replace(
+        readiness, start_period_ms=start_ms, interval_ms=interval_ms, retries=retries, limit_ms=limit_ms
+    )
 
 
 def _services(loaded: Loaded, selection: Selection, setup: StepPlan | None) -> tuple[str, ...]:
