@@ -86,6 +86,7 @@ def test_compose_uses_the_engine_of_the_containers_that_reach_the_service(reachi
     contract = loaded(text)
     (db,) = plan_services(Scope(contract, Request(), LINUX), ["db"])
     assert db.control.engine == engine
+    assert (("podman", "docker") in db.control.candidates) is ("pods" in reaching and not stated)
     shown = services_document(contract)["services"][0]
     assert shown["manager"]["start"].split()[0] == engine
 

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ota.errors import HostError
 from ota.resolve.service_plan import ComposeControl
@@ -90,6 +91,27 @@ def test_the_first_compose_command_that_answers_is_taken(shims, answers, engine,
     assert command.engine == ("podman" if "podman" in chosen else "docker")
     asked = len(shims.calls)
     assert choices.choose(engine, shims.scene) == command
+    assert len(shims.calls) == asked
+
+
+@pytest.mark.parametrize(
+    ("there", "candidates", "chosen"),
+    [
+        ({"docker": "exit 0"}, [("podman", "docker")], "docker compose"),
+        ({"docker": "exit 0", "podman": "exit 0"}, [("podman", "docker")], "podman compose"),
+        ({"docker": "exit 0", "podman": '[ "$1" != info ]'}, [("podman", "docker")], "docker compose"),
+        ({"docker": "exit 0", "podman": "exit 0"}, [("podman", "docker"), ("docker",)], "docker compose"),
+    ],
+    ids=["only docker", "both", "podman is down", "one is on docker"],
+)
+def test_a_service_is_on_the_engine_its_containers_find(shims, there, candidates, chosen):
+    for name, body in there.items():
+        shims.program(name, body)
+    control = replace(DB, engine="podman", candidates=tuple(candidates))
+    choices = ComposeChoices()
+    assert choices.of(control, shims.scene).text == chosen
+    asked = len(shims.calls)
+    assert choices.of(control, shims.scene).text == chosen
     assert len(shims.calls) == asked
 
 

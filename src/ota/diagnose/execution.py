@@ -15,7 +15,8 @@ from ota.errors import Evidence, Finding, Severity
 from ota.readiness.checks import CheckScene, ask_command
 from ota.requirements.executables import find_executable
 from ota.resolve.boundary import DEFAULT_ENGINES
-from ota.resolve.services import compose_engine
+from ota.resolve.service_plan import ComposeControl
+from ota.resolve.services import control_of
 from ota.system.cutting import cut
 
 ENGINE_LIMIT_S = 5.0
@@ -231,18 +232,16 @@ def _engine(scene: Scene, engines: tuple[str, ...], field: tuple[str, ...]) -> t
 def _managers(scene: Scene) -> Iterator[Finding]:
     """The CLI of compose managers whose services count here."""
     from ota.diagnose.services import services_in_scope
+    from ota.services.compose import compose_commands, engine_found  # paid only by who diagnoses services
 
     missing: dict[str, tuple[Severity, str]] = {}
     for name in services_in_scope(scene):
         service = scene.contract.services[name]
-        manager = service.manager
-        if manager is None or manager.kind != "compose":
+        control = control_of(service, scene.planes)
+        if not isinstance(control, ComposeControl):
             continue
-        engine: str = compose_engine(service, scene.planes)
-        spellings = [engine, f"{engine}-compose"]
-        if manager.engine is None and engine == "docker":
-            spellings += ["podman", "podman-compose"]
-        is_there = any(_is_there(scene, each) for each in spellings)
+        engine = engine_found(control, scene)
+        is_there = any(_is_there(scene, words[0]) for words in compose_commands(engine))
         if not is_there and (service.required or engine not in missing):
             missing[engine] = ("error" if service.required else "warn", name)
     for engine, (severity, name) in missing.items():

@@ -24,6 +24,9 @@ class ComposeControl(Struct, frozen=True, kw_only=True):
     """Empty: compose names it after the folder."""
     service: str
     engine: Literal["docker", "podman"]
+    """As declared, by the first engines of the containers that reach it where nothing else is."""
+    candidates: tuple[tuple[str, ...], ...] = ()
+    """Engines the containers that reach the service choose from: the service is on the one they find."""
     files: tuple[str, ...] = ()
     env_files: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()

@@ -106,6 +106,7 @@ def control_of(service: Service, planes: Planes, rendered_env_files: tuple[str, 
         project=manager.name or "",
         service=manager.service or "",
         engine=compose_engine(service, planes),
+        candidates=_candidates(service, planes),
         files=(*((manager.file,) if manager.file else ()), *(manager.files or ())),
         env_files=(
             *rendered_env_files,
@@ -125,6 +126,25 @@ def compose_engine(service: Service, planes: Planes) -> Literal["docker", "podma
     manager = service.manager
     if manager is not None and manager.engine is not None:
         return manager.engine
+    return engine_of_all(engines[0] for engines in _reaching_engines(service, planes))
+
+
+def engine_of_all(engines: Iterable[str]) -> Literal["docker", "podman"]:
+    """Where a service has to be, so that containers on these engines reach it."""
+    return "podman" if {*engines} == {"podman"} else "docker"
+
+
+def _candidates(service: Service, planes: Planes) -> tuple[tuple[str, ...], ...]:
+    """The engines to choose from, where what is there decides."""
+    if service.manager is not None and service.manager.engine is not None:
+        return ()
+    lists = _reaching_engines(service, planes)
+    return lists if any(len(engines) > 1 for engines in lists) else ()
+
+
+def _reaching_engines(service: Service, planes: Planes) -> tuple[tuple[str, ...], ...]:
+    """What the containers that reach a service declare as their engines."""
+    manager = service.manager
     contexts = {SHORTHAND_CONTEXT: planes.root_context("container"), **planes.contexts}
     reaching = {endpoint.context or name for name, endpoint in service.endpoints.items()}
     if manager is not None and manager.kind == "compose":
@@ -133,12 +153,13 @@ def compose_engine(service: Service, planes: Planes) -> Literal["docker", "podma
             for name, context in contexts.items()
             if context.attachments is not None and manager.name in (context.attachments.compose or ())
         }
-    engines = {
-        (context.container.engines or DEFAULT_ENGINES)[0]
-        for name, context in contexts.items()
-        if name in reaching and context.backend == "container" and context.container is not None
-    }
-    return "podman" if engines == {"podman"} else "docker"
+    return tuple(
+        dict.fromkeys(
+            context.container.engines or DEFAULT_ENGINES
+            for name, context in contexts.items()
+            if name in reaching and context.backend == "container" and context.container is not None
+        )
+    )
 
 
 def _rendered_env_file(scope: Scope, name: str) -> tuple[str, ...]:

@@ -6,13 +6,16 @@ found by the labels that every compose command gives them, in one engine call.
 Source: runtime specification 13.1, 13.3; contract specification 12; decision D12.
 """
 
+from collections.abc import Callable, Mapping
 from threading import Lock
+from typing import Protocol
 
 from msgspec import Struct
 
-from ota.backends.container.engine import ask, engine_of
+from ota.backends.container.engine import ask, engine_of, find_engine
 from ota.errors import Finding, HostError
 from ota.resolve.service_plan import ComposeControl
+from ota.resolve.services import engine_of_all
 from ota.services.scene import ServiceScene
 
 _DOCKER = (("docker", "compose"), ("docker-compose",))
@@ -37,7 +40,22 @@ class ComposeChoices:
 
     def __init__(self) -> None:
         self._known: dict[str, ComposeCommand | Finding] = {}
+        self._engines: dict[tuple[tuple[str, ...], ...], str] = {}
         self._lock = Lock()
+
+    def of(self, control: ComposeControl, scene: ServiceScene) -> ComposeCommand:
+        """The compose command of a service, on the engine of the containers that reach it.
+
+        Raises:
+            HostError: there is none.
+        """
+        if not control.candidates:
+            return self.choose(control.engine, scene)
+        with self._lock:
+            engine = self._engines.get(control.candidates)
+            if engine is None:
+                engine = self._engines[control.candidates] = engine_found(control, scene)
+        return self.choose(engine, scene)
 
     def choose(self, engine: str, scene: ServiceScene) -> ComposeCommand:
         """The first compose command that answers.
@@ -54,8 +72,31 @@ class ComposeChoices:
         return known
 
 
+class _Asker(Protocol):
+    @property
+    def environ(self) -> Mapping[str, str]: ...
+    @property
+    def should_stop(self) -> Callable[[], bool]: ...
+
+
+def engine_found(control: ComposeControl, scene: _Asker) -> str:
+    """The engine a service is on: found among the candidates as its containers find theirs (D12)."""
+    found = []
+    for names in control.candidates:
+        try:
+            found.append(find_engine(names, scene.environ, should_stop=scene.should_stop).name)
+        except HostError:
+            found.append(names[0])  # who needs the containers says that there is none
+    return engine_of_all(found) if found else control.engine
+
+
+def compose_commands(engine: str) -> tuple[tuple[str, ...], ...]:
+    """The spellings of compose that serve for an engine, in order."""
+    return _PODMAN if engine == "podman" else (*_DOCKER, *_PODMAN)
+
+
 def _choose(engine: str, scene: ServiceScene) -> ComposeCommand | Finding:
-    candidates = _PODMAN if engine == "podman" else (*_DOCKER, *_PODMAN)
+    candidates = compose_commands(engine)
     for words in candidates:
         # `podman compose` hands over to whatever provider it finds, so its answer counts as its own
         code, _ = scene.ask((*words, "version"), _VERSION_LIMIT_S)

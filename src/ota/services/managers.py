@@ -158,7 +158,7 @@ def manager_of(service: ServicePlan, scene: ServiceScene, choices: ComposeChoice
     """
     match service.control:
         case ComposeControl() as control:
-            return ComposeManager(control, choices.choose(control.engine, scene), scene)
+            return ComposeManager(control, choices.of(control, scene), scene)
         case HostControl(start=start, stop=stop):
             return HostManager(_direct(start, scene), _direct(stop, scene))
         case LegacyControl(start=start_text, stop=stop_text):
