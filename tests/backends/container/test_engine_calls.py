@@ -142,3 +142,15 @@ def test_an_engine_does_not_show_its_environment() -> None:
 
     found = Engine(name="docker", program="/x", environ={"TOKEN": "s3cret"}, count=CallCount())
     assert "s3cret" not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["podman", "docker"])
+def test_a_configuration_named_from_here_is_found_wherever_podman_runs(
+    shim: MakeShim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "s.conf").write_text("kept elsewhere")
+    environ = {**shim('cat "$CONTAINERS_STORAGE_CONF" "$REGISTRY_AUTH_FILE"', name)}
+    environ |= {"CONTAINERS_STORAGE_CONF": "s.conf", "REGISTRY_AUTH_FILE": str(tmp_path / "s.conf")}
+    monkeypatch.chdir(tmp_path)
+    answer = ask(engine(environ, name), "info")
+    assert answer.stdout == "kept elsewhere" * 2, answer.detail

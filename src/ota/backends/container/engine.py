@@ -35,6 +35,14 @@ _LISTING_PAUSE_S = 0.02
 _TURN_S = 0.05
 _DETAIL_LIMIT = 600
 _NO_FILES = Path("/proc")
+_PODMAN_FILES = (
+    "CONTAINERS_CONF",
+    "CONTAINERS_CONF_OVERRIDE",
+    "CONTAINERS_REGISTRIES_CONF",
+    "CONTAINERS_STORAGE_CONF",
+    "REGISTRY_AUTH_FILE",
+)
+"""Variables that name a file, perhaps from where the user is."""
 
 
 class CallCount:
@@ -124,7 +132,7 @@ def engine_of(
     return Engine(
         name=Path(name).name,
         program=str(found),
-        environ=environ,
+        environ=client_environment(name, environ),
         should_stop=should_stop,
         clock=clock,
         count=CallCount(),
@@ -172,6 +180,14 @@ def client_directory(engine: Engine, otherwise: Path) -> Path:
     in a checkout. In /proc it can make none.
     """
     return _NO_FILES if engine.name == "podman" and _NO_FILES.is_dir() else otherwise
+
+
+def client_environment(engine: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment of the engine's command, which means the same where that is run."""
+    relative = [name for name in _PODMAN_FILES if environ.get(name) and not Path(environ[name]).is_absolute()]
+    if not relative or Path(engine).name != "podman":
+        return environ
+    return {**environ, **{name: str(Path.cwd() / environ[name]) for name in relative}}
 
 
 # --- asking ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ Source: lessons, "Nothing left behind"; runtime specification 6.3, 7.4.
 import time
 from pathlib import Path
 
-from ota.backends.container.engine import CallCount, Engine
+from ota.backends.container.engine import CallCount, Engine, client_environment
 from ota.backends.container.ephemeral import release_ephemeral
 from ota.backends.container.facts import inspect_containers
 from ota.backends.container.signalling import end_body
@@ -34,7 +34,11 @@ def release_announced(facts: JournalFacts) -> Released:
     for program in dict.fromkeys(step.engine for step in facts.containers):
         steps = [step for step in facts.containers if step.engine == program]
         engine = Engine(
-            name=Path(program).name, program=program, environ=environ(), clock=SYSTEM_CLOCK, count=CallCount()
+            name=Path(program).name,
+            program=program,
+            environ=client_environment(program, environ()),
+            clock=SYSTEM_CLOCK,
+            count=CallCount(),
         )
         try:
             _release(engine, steps, removed, left, is_fresh=_is_fresh(facts.path))
