@@ -6,8 +6,10 @@ An archive is an execution (`run --archive`) or a readiness capture (`receipt --
 Source: json-and-receipts specification 5.2, 5.5, 6.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -15,13 +17,19 @@ import msgspec
 from msgspec import Struct
 
 from ota.errors import HostError
+from ota.evidence.snapshot import is_hash, snapshot_path, stored_hashes
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.files import private_directory, read_bytes, remove_file, write_new
+from ota.system.kept_files import names_in
 
 FOLDER = ".ota/receipts"
 POINTER = "repo-baseline.json"
 KEPT = 50
 _NAME = re.compile(r"repo-receipt-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-(\d{3})Z\.json")
+
+_SCOPE = ("status", "backend", "context", "lifecycle", "target", "provider", "cwd")
+SPARED_S = 3600.0
+"""So long a snapshot is safe: whoever stored it may not have written the archive that names it yet."""
 
 Document = dict[str, object]
 
@@ -54,7 +62,7 @@ def archive_receipt(root: Path, receipt: Document, clock: Clock = SYSTEM_CLOCK) 
     }
     document |= {key: receipt[key] for key in ("workflow", "task") if key in receipt}
     kept = write_archive(root, lambda archive_path, _: {**document, "archive_path": archive_path}, clock)
-    retire(root)
+    retire(root, clock)
     return str(kept["archive_path"])
 
 
@@ -87,13 +95,17 @@ def archive_context(kind: Literal["execution", "readiness"], document: Mapping[s
 
 
 def history(root: Path) -> tuple[Archived, ...]:
-    """Every archive, newest first; a damaged one says why."""
+    """Every archive, newest first; a damaged one says why.
+
+    Raises:
+        HostError: nobody can say what is archived.
+    """
     folder = root / FOLDER
-    try:
-        names = sorted((each.name for each in folder.iterdir() if _NAME.fullmatch(each.name)), reverse=True)
-    except OSError:
-        return ()
-    return tuple(_read(folder, name) for name in names)
+    return tuple(_read(folder, name) for name in reversed(_names(folder)))
+
+
+def _names(folder: Path) -> list[str]:
+    return [each for each in names_in(folder) if _NAME.fullmatch(each)]
 
 
 def read_archive(path: Path, shown: str) -> Archived:
@@ -104,9 +116,14 @@ def read_archive(path: Path, shown: str) -> Archived:
 def named_archive(root: Path, name: str) -> Archived:
     """An archive by path, or by its file name alone."""
     given = Path(name)
-    if not given.exists() and given.name == name and (root / FOLDER / name).exists():
-        return read_archive(root / FOLDER / name, f"{FOLDER}/{name}")
-    return read_archive(given.absolute(), name)
+    if given.name != name or os.path.lexists(given):
+        return read_archive(given, name)
+    return read_archive(root / FOLDER / name, f"{FOLDER}/{name}")
+
+
+def scope_of(receipt: Mapping[str, object]) -> Document:
+    """What a receipt says in one word each of where it looked or ran."""
+    return {key: receipt[key] for key in _SCOPE if isinstance(receipt.get(key), str)}
 
 
 def summary_counts(summary: object) -> dict[str, int]:
@@ -146,19 +163,45 @@ def _time_of(name: str) -> str:
     return f"{year}-{month}-{day}T{hour}:{minute}:{second}.{milli}Z"
 
 
-def retire(root: Path) -> None:
-    """Keep the newest; the one a baseline points at is never retired."""
+def retire(root: Path, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Keep the newest; the one a baseline points at is never retired.
+
+    The contracts that only retired ones were about go with them. What cannot be removed now is tried again
+    with the next archive: what was just archived stands.
+    """
     folder = root / FOLDER
-    names = sorted(each.name for each in folder.iterdir() if _NAME.fullmatch(each.name))
-    kept = _baseline(folder)
-    for name in names[:-KEPT]:
-        if name != kept:
-            remove_file(folder / name)
+    with suppress(HostError):
+        old = _names(folder)[:-KEPT]
+        kept = pointed_at(root)
+        for name in old:
+            if name != kept:
+                remove_file(folder / name)
+        if old:
+            _retire_snapshots(root, clock)
 
 
-def _baseline(folder: Path) -> str:
+def _retire_snapshots(root: Path, clock: Clock) -> None:
+    """Those no archive refers to. An archive that cannot be read may refer to any of them."""
+    archives = history(root)
+    if any(each.document is None for each in archives):
+        return
+    named = {snapshot_of(each) for each in archives}
+    for hash_ in stored_hashes(root, before_s=clock.wall_s() - SPARED_S):
+        if hash_ not in named:
+            remove_file(root / snapshot_path(hash_))
+
+
+def snapshot_of(archived: Archived) -> str:
+    """The hash of the contract an archive is about; empty when it names none."""
+    receipt = (archived.document or {}).get("receipt")
+    told = receipt.get("contract_snapshot_hash") if isinstance(receipt, dict) else None
+    return told if is_hash(told) else ""
+
+
+def pointed_at(root: Path) -> str:
+    """The name of the archive that is the baseline; empty when there is none, or it cannot be told."""
     try:
-        pointer = msgspec.json.decode(read_bytes(folder / POINTER))
+        pointer = msgspec.json.decode(read_bytes(root / FOLDER / POINTER))
     except (HostError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return ""
     return str(pointer.get("archive_file", "")) if isinstance(pointer, dict) else ""

@@ -14,9 +14,10 @@ import msgspec
 from msgspec import Struct
 
 from ota.errors import Finding, HostError
-from ota.evidence.archive import FOLDER, POINTER, Archived, Document, history, named_archive
+from ota.evidence.archive import FOLDER, POINTER, Archived, Document, history, named_archive, read_archive
 from ota.system.clock import utc_stamp
-from ota.system.files import read_bytes, write_atomic
+from ota.system.files import write_atomic
+from ota.system.kept_files import read_if_there
 
 Source = Literal["promoted", "latest", "file"]
 
@@ -136,16 +137,17 @@ def promoted_archive(root: Path, again: str) -> tuple[Archived, str]:
         HostError: nothing was promoted, or the pointer or its archive cannot be read.
     """
     path = root / FOLDER / POINTER
-    if not path.exists():
+    content = read_if_there(path)
+    if content is None:
         raise HostError(_none("no baseline was promoted", f"there is no {FOLDER}/{POINTER}", again))
     try:
-        pointer = msgspec.json.decode(read_bytes(path), type=_Pointer)
+        pointer = msgspec.json.decode(content, type=_Pointer)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise HostError(_unreadable(f"{FOLDER}/{POINTER}", f"not a baseline pointer: {error}")) from error
     name = PurePath(pointer.archive_file).name
-    if not (root / FOLDER / name).exists():
+    if read_if_there(root / FOLDER / name) is None:
         raise HostError(_none("the promoted baseline is gone", f"there is no {FOLDER}/{name}", again))
-    return named_archive(root, name), pointer.promoted_at
+    return read_archive(root / FOLDER / name, f"{FOLDER}/{name}"), pointer.promoted_at
 
 
 def _promoted(root: Path, again: str) -> Baseline:

@@ -17,7 +17,7 @@ from ota.diagnose.documents import scope_documents, summary_document, toolchain_
 from ota.diagnose.report import Verdict
 from ota.diagnose.scene import Scene
 from ota.errors import errors_among
-from ota.evidence.archive import Document, archive_context, retire, write_archive
+from ota.evidence.archive import Document, archive_context, pointed_at, retire, write_archive
 from ota.evidence.receipt import env_source_document, without_absent
 from ota.execute.environment import shown_value
 from ota.resolve.documents.execution_plan import context_of_task
@@ -119,7 +119,8 @@ def archive_capture(
     """Keep a capture, and the contract it is about; the document as it was written.
 
     Raises:
-        HostError: it could not be kept; no archive and no promotion is left.
+        HostError: it could not be kept or not be promoted; no archive is left, and the baseline is the one
+            before.
     """
     from ota.evidence.baseline import promote, promotion
     from ota.evidence.snapshot import snapshot_bytes, with_snapshot
@@ -144,7 +145,9 @@ def archive_capture(
         try:
             promote(loaded.root, written)
         except BaseException:
-            remove_file(loaded.root / Path(str(written["archive_path"])))
+            path = loaded.root / Path(str(written["archive_path"]))
+            if pointed_at(loaded.root) != path.name:  # an interrupt may come when it is done
+                remove_file(path)
             raise
-    retire(loaded.root)
+    retire(loaded.root, clock)
     return written

@@ -5,31 +5,32 @@ Findings are the same when severity, code, summary and why agree. Comparing writ
 Source: json-and-receipts specification 2.1 (identity of findings), 5.4; commands specification 12.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ota.env.masking import Masker
 from ota.errors import HostError
-from ota.evidence.archive import Document, summary_counts
+from ota.evidence.archive import Document, scope_of, summary_counts
 from ota.evidence.baseline import Baseline, identity_label
 from ota.evidence.contract_changes import contract_changes, correlated
-from ota.evidence.snapshot import read_snapshot, snapshot_hash
+from ota.evidence.snapshot import is_hash, read_snapshot, snapshot_hash
 
 RULE = "fail_on_new_blockers"
-_HASH = re.compile(r"sha256:[0-9a-f]{64}")
-_COPIED = ("status", "backend", "context", "lifecycle", "target", "provider", "cwd")
 
 
 def compare_document(
-    baseline: Baseline, current: Document, *, root: Path, snapshot: bytes, is_gated: bool
+    baseline: Baseline, current: Document, *, root: Path, snapshot: bytes, is_gated: bool, masker: Masker
 ) -> Document:
-    """`ota receipt --baseline --json`. `snapshot` is that of the current contract."""
+    """`ota receipt --baseline --json`. `snapshot` is that of the current contract.
+
+    A contract may hold what became a secret later, so what changed in it is masked here.
+    """
     before, now = _findings(baseline.document), _findings(current)
     old, new = {_key(each) for each in before}, {_key(each) for each in now}
     introduced = [each for each in now if _key(each) not in old]
     resolved = [each for each in before if _key(each) not in new]
     unchanged = [each for each in now if _key(each) in old]
-    contract = _contract_part(baseline, snapshot, root, introduced)
+    contract = _contract_part(baseline, snapshot, root, introduced, masker)
     document: Document = {
         "ok": current["ok"],
         "path": current["path"],
@@ -48,7 +49,9 @@ def compare_document(
     }
     if is_gated:
         document["gate"] = _gate(introduced)
-    return document | {"introduced": introduced, "resolved": resolved, "unchanged": unchanged} | contract
+    document |= {"introduced": introduced, "resolved": resolved, "unchanged": unchanged} | contract
+    masked: Document = masker.mask_json(document)
+    return masked
 
 
 def is_passed(document: Document) -> bool:
@@ -70,7 +73,7 @@ def core(document: Document) -> Document:
     identity = receipt.get("contract_identity")
     if isinstance(identity, dict):
         told["contract_identity_details"] = identity
-    return told | {key: receipt[key] for key in _COPIED if isinstance(receipt.get(key), str)}
+    return told | scope_of(receipt)
 
 
 def _chosen(baseline: Baseline) -> Document:
@@ -137,22 +140,21 @@ def _gate(introduced: Sequence[Document]) -> Document:
 
 
 def _contract_part(
-    baseline: Baseline, snapshot: bytes, root: Path, introduced: Sequence[Document]
+    baseline: Baseline, snapshot: bytes, root: Path, introduced: Sequence[Document], masker: Masker
 ) -> Document:
     """Whether the contract changed and how, and which of it may explain what is new."""
     receipt = baseline.document["receipt"]
     known = receipt.get("contract_snapshot_hash") if isinstance(receipt, dict) else None
-    if not isinstance(known, str) or _HASH.fullmatch(known) is None:
+    if not is_hash(known):
         return {"comparison": {"correlation": "no_clear_correlation"}}
     is_changed = known != snapshot_hash(snapshot)
     told: Document = {"contract_snapshot_changed": is_changed, "correlation": "no_clear_correlation"}
     if not is_changed:
         return {"comparison": told}
     try:
-        before = read_snapshot(root, known)
-    except HostError:
+        changes = contract_changes(read_snapshot(root, known), snapshot, masker)
+    except (HostError, RecursionError):
         return {"comparison": told}  # gone or damaged: that it differs is all that is known
-    changes = contract_changes(before, snapshot)
     told["correlation"], related = correlated(changes, introduced)
     parts = {"contract_changes": changes, "likely_related_changes": related}
     return {"comparison": told} | {

@@ -13,9 +13,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from ota.env.masking import Masker
 from ota.evidence.archive import Document
+from ota.evidence.snapshot import parse_snapshot
 
 Correlation = Literal["likely_related", "possibly_related", "no_clear_correlation"]
+NO_SECRETS = Masker(())
 LONGEST_VALUE = 200
 """Characters of a value that are shown."""
 
@@ -69,31 +72,35 @@ class Change(Struct, frozen=True, kw_only=True):
         return document | {"category": _CATEGORIES.get(self.path[0], "contract")}
 
 
-def contract_changes(base: bytes, target: bytes) -> tuple[Change, ...]:
-    """Every difference between two snapshots, by path."""
-    return tuple(_differences(_as_written(base), _as_written(target), ()))
+def contract_changes(base: bytes, target: bytes, masker: Masker = NO_SECRETS) -> tuple[Change, ...]:
+    """Every difference between two snapshots, by path; values without secrets.
+
+    Raises:
+        HostError: one of them holds no contract.
+    """
+    return tuple(_differences(_as_written(base), _as_written(target), (), masker))
 
 
 def _as_written(snapshot: bytes) -> dict[str, Any]:
     """With workflows where a contract has them."""
-    contract: dict[str, Any] = msgspec.json.decode(snapshot)
+    contract = parse_snapshot(snapshot, "what was kept")
     workflows = contract.get("workflows")
     if isinstance(workflows, dict) and isinstance(entries := workflows.pop("entries", None), dict):
         workflows |= entries
     return contract
 
 
-def _differences(base: Any, target: Any, path: tuple[str, ...]) -> Iterator[Change]:
+def _differences(base: Any, target: Any, path: tuple[str, ...], masker: Masker) -> Iterator[Change]:
     """`None` on a side: nothing stands there. Things in a section that came or went are told one by one."""
     if base == target:
         return
     is_section = not path or len(path) <= _depth(path)
     old, new = (_by_name({} if each is None and is_section else each) for each in (base, target))
     if old is None or new is None:
-        yield Change(path=path, base=_shown(base), target=_shown(target))
+        yield Change(path=path, base=_shown(base, masker), target=_shown(target, masker))
         return
     for key in sorted({*old, *new}):
-        yield from _differences(old.get(key), new.get(key), (*path, key))
+        yield from _differences(old.get(key), new.get(key), (*path, key), masker)
 
 
 def _depth(path: tuple[str, ...]) -> int:
@@ -112,13 +119,14 @@ def _by_name(value: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def _shown(value: Any) -> str | None:
+def _shown(value: Any, masker: Masker) -> str | None:
     """A scalar as it is written; of a required version the version alone, as the shorthand has it."""
     if value is None:
         return None
     if isinstance(value, dict) and "version" in value and value == {"required": True} | value:
         value = value["version"] if value.keys() <= {"required", "version"} else value
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = masker.mask(text)  # before it is cut: half a secret is not found any more
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 

@@ -3,18 +3,12 @@
 Source: json-and-receipts specification 4.12, 5.6; commands specification 12.
 """
 
-import re
 from pathlib import Path
 
-import msgspec
-
 from ota.errors import Finding, HostError
-from ota.evidence.archive import FOLDER, POINTER, Archived, Document, history, named_archive
+from ota.evidence.archive import FOLDER, POINTER, Archived, Document, history, named_archive, snapshot_of
 from ota.evidence.baseline import promoted_archive
-from ota.evidence.snapshot import read_snapshot, snapshot_path, verified
-
-_FILE = re.compile(r"sha256-[0-9a-f]{64}\.json")
-_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+from ota.evidence.snapshot import hash_of_file, parse_snapshot, read_snapshot, snapshot_path, verified
 
 
 def snapshot_document(root: Path, shown: str, chosen: str, *, again: str) -> Document:
@@ -24,7 +18,7 @@ def snapshot_document(root: Path, shown: str, chosen: str, *, again: str) -> Doc
         HostError: there is none, it cannot be read, or its bytes are not what its name says.
     """
     if chosen == "latest":
-        newest = next((each for each in history(root) if _hash_of(each)), None)
+        newest = next((each for each in history(root) if snapshot_of(each)), None)
         if newest is None:
             raise HostError(_none("no archive has a contract snapshot", f"looked under {FOLDER}/", again))
         return _of_archive(newest, root, shown, "latest", {})
@@ -32,8 +26,8 @@ def snapshot_document(root: Path, shown: str, chosen: str, *, again: str) -> Doc
         archived, at = promoted_archive(root, again)
         places: Document = {"selection_path": f"{FOLDER}/{POINTER}", "promoted_at": at}
         return _of_archive(archived, root, shown, "promoted", places)
-    if _FILE.fullmatch(Path(chosen).name):
-        hash_ = Path(chosen).stem.replace("-", ":", 1)
+    hash_ = hash_of_file(Path(chosen).name)
+    if hash_:
         content = verified(Path(chosen).absolute(), hash_)
         document = _document(shown, "file", "snapshot_archive", hash_, chosen, content)
         return document | {"selection_path": chosen}
@@ -43,7 +37,7 @@ def snapshot_document(root: Path, shown: str, chosen: str, *, again: str) -> Doc
 def _of_archive(archived: Archived, root: Path, shown: str, source: str, places: Document) -> Document:
     if archived.document is None:
         raise HostError(_none(f"{archived.archive_path} cannot be shown", archived.error, ""))
-    hash_ = _hash_of(archived)
+    hash_ = snapshot_of(archived)
     if not hash_:
         why = "it was kept without one, or by an older ota"
         raise HostError(_none(f"{archived.archive_path} names no contract snapshot", why, ""))
@@ -57,10 +51,7 @@ def _of_archive(archived: Archived, root: Path, shown: str, source: str, places:
 
 
 def _document(shown: str, source: str, kind: str, hash_: str, path: str, content: bytes) -> Document:
-    try:
-        snapshot = msgspec.json.decode(content, type=dict[str, object])
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise HostError(_none(f"{path} is no contract snapshot", str(error), "")) from error
+    snapshot = parse_snapshot(content, path)
     return {
         "ok": True,
         "path": shown,
@@ -73,12 +64,6 @@ def _document(shown: str, source: str, kind: str, hash_: str, path: str, content
         "contract": {},
         "snapshot": snapshot,
     }
-
-
-def _hash_of(archived: Archived) -> str:
-    receipt = (archived.document or {}).get("receipt")
-    told = receipt.get("contract_snapshot_hash") if isinstance(receipt, dict) else None
-    return told if isinstance(told, str) and _HASH.fullmatch(told) else ""
 
 
 def _none(summary: str, why: str, again: str) -> Finding:

@@ -7,7 +7,10 @@ Source: json-and-receipts specification 4.12.
 """
 
 import hashlib
+import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec.structs import replace
@@ -16,8 +19,11 @@ from ota.contract.inherit import merged_contexts
 from ota.contract.model import Contract
 from ota.errors import Finding, HostError
 from ota.system.files import private_directory, read_bytes, write_new
+from ota.system.kept_files import names_in
 
 FOLDER = ".ota/contracts"
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+_FILE = re.compile(r"sha256-[0-9a-f]{64}\.json")
 
 
 def snapshot_bytes(contract: Contract) -> bytes:
@@ -29,6 +35,52 @@ def snapshot_bytes(contract: Contract) -> bytes:
 def snapshot_hash(snapshot: bytes) -> str:
     """SHA-256 over exactly these bytes."""
     return f"sha256:{hashlib.sha256(snapshot).hexdigest()}"
+
+
+def is_hash(text: object) -> TypeGuard[str]:
+    """Whether it is such a name at all."""
+    return isinstance(text, str) and _HASH.fullmatch(text) is not None
+
+
+def hash_of_file(name: str) -> str:
+    """The hash in the name of a kept snapshot; empty for any other file."""
+    return Path(name).stem.replace("-", ":", 1) if _FILE.fullmatch(name) else ""
+
+
+def stored_hashes(root: Path, *, before_s: float) -> tuple[str, ...]:
+    """The snapshots that were kept, or asked to be kept again, before a moment in seconds since 1970.
+
+    Raises:
+        HostError: nobody can say which there are.
+    """
+    found = []
+    for name in names_in(root / FOLDER):
+        with suppress(FileNotFoundError):  # somebody else retires them too
+            if _FILE.fullmatch(name) and (root / FOLDER / name).lstat().st_mtime < before_s:
+                found.append(hash_of_file(name))
+    return tuple(found)
+
+
+def parse_snapshot(content: bytes, shown: str) -> dict[str, Any]:
+    """What a snapshot holds. `shown`: where it was read.
+
+    Raises:
+        HostError: it is no map, whatever its hash says.
+    """
+    try:
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise HostError(
+            Finding(
+                code="OTA_SNAPSHOT_NONE",
+                summary=f"{shown} is no contract snapshot",
+                why=str(error),
+                next="`ota receipt --history` lists the archives",
+                category="execution",
+                owner="host",
+                title="No snapshot to show",
+            )
+        ) from error
 
 
 def assumption_hash(snapshot: bytes) -> str:
@@ -46,7 +98,9 @@ def store_snapshot(root: Path, snapshot: bytes) -> str:
     """
     shown = snapshot_path(snapshot_hash(snapshot))
     private_directory(root / FOLDER)
-    write_new(root / shown, snapshot)
+    if not write_new(root / shown, snapshot):
+        with suppress(OSError):
+            (root / shown).touch()  # it is wanted again: nobody shall take it for forgotten
     return shown
 
 

@@ -62,6 +62,7 @@ def _compare(arguments: Arguments, session: Session, scene: Scene, current: Docu
         root=root,
         snapshot=snapshot_bytes(scene.loaded.contract),
         is_gated=arguments.has("--fail-on-new-blockers"),
+        masker=scene.masker,
     )
     if arguments.is_json:
         from ota.cli.render.json import print_document

@@ -6,13 +6,16 @@ Source: commands specification 12 (history, snapshot); json-and-receipts specifi
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ota.cli.flags import Arguments
 from ota.cli.session import Session, absolute, is_directory, locate, shown_path
 from ota.contract.load import CONTRACT_NAME
-from ota.errors import ContractUnreadableError, Finding, HostError
-from ota.evidence.archive import FOLDER, Archived, history, named_archive, summary_counts
+from ota.errors import ContractUnreadableError, Finding, HostError, OtaError
+from ota.evidence.archive import FOLDER, Archived, history, named_archive, scope_of, summary_counts
+
+if TYPE_CHECKING:
+    from ota.env.masking import Masker
 
 Document = dict[str, Any]
 
@@ -96,6 +99,7 @@ def _snapshot(root: Path, session: Session, name: str) -> int:
 
     again = f"ota receipt{session.target(session.arguments.path)}"
     document = snapshot_document(root, session.shown, name, again=again)
+    document = _masker(document["snapshot"], session).mask_json(document)
     if session.arguments.is_json:
         _print(document, session)
     else:
@@ -103,6 +107,31 @@ def _snapshot(root: Path, session: Session, name: str) -> int:
 
         print(snapshot_text(document, session.style_of(session.out)), file=session.out)
     return 0
+
+
+def _masker(snapshot: object, session: Session) -> "Masker":
+    """Knows the secrets of the contract as it is now, and those of the environment that it named then."""
+    from ota.cli.diagnosing import make_scene
+    from ota.env.masking import Masker
+    from ota.system.host import environ
+
+    known = environ()
+    env = snapshot.get("env") if isinstance(snapshot, dict) else None
+    declared = env.get("vars") if isinstance(env, dict) else None
+    names = declared if isinstance(declared, dict) else {}
+    masker = Masker(
+        known[name]
+        for name, var in names.items()
+        if name in known and isinstance(var, dict) and var.get("secret")
+    )
+    arguments, shown = session.arguments, session.shown
+    try:
+        scene = make_scene(arguments, session, session.load_contract(arguments.path), "")
+        return masker.with_more(scene.masker.values)
+    except OtaError:
+        return masker  # a contract that does not load hides no evidence
+    finally:
+        session.shown = shown
 
 
 # --- all of them ---------------------------------------------------------------------------------
@@ -133,9 +162,6 @@ def _history(root: Path, session: Session) -> int:
     return 0
 
 
-_COPIED = ("status", "backend", "context", "lifecycle", "target", "provider", "cwd")
-
-
 def _row(archived: Archived) -> Document:
     document = archived.document or {}
     receipt = document.get("receipt")
@@ -147,7 +173,7 @@ def _row(archived: Archived) -> Document:
         "contract": str(receipt.get("contract", "")),
         "summary": summary_counts(document.get("summary")),
     }
-    return row | {key: receipt[key] for key in _COPIED if isinstance(receipt.get(key), str)}
+    return row | scope_of(receipt)
 
 
 def _print(document: object, session: Session) -> None:
