@@ -275,6 +275,22 @@ def test_a_member_outside_the_root_is_refused(tmp_path: Path) -> None:
     assert [each.code for each in errors(tmp_path / "root/ota.yaml", "../out")] == ["OTA_V014"]
 
 
+def test_a_member_that_a_link_leads_out_of_the_root_is_refused(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "root/ota.yaml": HEAD + "workspace: {type: monorepo, members: [in, out]}\n",
+            "root/kept/ota.yaml": "tasks: {}\n",
+            "out/ota.yaml": "tasks: {}\n",
+        },
+    )
+    (tmp_path / "root/in").symlink_to("kept")
+    (tmp_path / "root/out").symlink_to("../out")
+    assert read(tmp_path / "root/ota.yaml").load("in").contract.tasks == {}
+    (found,) = errors(tmp_path / "root/ota.yaml", "out")
+    assert (found.code, found.why) == ("OTA_V014", "a member lies below the root's directory")
+
+
 def test_an_overlay_is_loaded_over_the_root_that_declares_it(monorepo: Path) -> None:
     path = monorepo.parent / "apps/web/ota.yaml"
     assert may_be_member(path)

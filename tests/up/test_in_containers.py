@@ -94,6 +94,8 @@ def test_a_path_in_containers_is_proven_and_its_run_task_ended(path, engine, ass
     assert text.code == 0
     assert "Backend: container" in text.out and f"External:    http://127.0.0.1:{port}/" in text.out
     assert "Note: setup ran on the container plane" in text.err
+    assert "--detach" not in text.out + text.err
+    assert "- `ota up --attach` brings it up again and stays with `dev`" in text.out
     if lifecycle == "ephemeral":
         assert not is_listening(port)
 

@@ -7,6 +7,7 @@ members of a monorepo `ota.contract.members`'; both are imported only for bytes 
 Source: contract specification 0.1; commands specification 1.2; decision D16.
 """
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 CONTRACT_NAME = "ota.yaml"
 _ROOT_WORD = b"monorepo"
-_ABROAD_WORDS = (b"member", b"repo:", b"repo :", b'repo"', b"repo'")
-"""One of them is in every contract that names a contract beside it; the others need not be searched."""
+_ABROAD = rb"""member|\brepo["']?\s*:|[?&][^\n]*\brepo\b|\\[xuU]"""
+"""It is in every contract that names a contract beside it, as a key in any spelling; the others need not be
+searched."""
 
 
 class Written:
@@ -135,7 +137,7 @@ def load(path: Path, shown: str, *, is_alone: bool = False) -> Loaded:
 
 
 def _neighbours(data: bytes, path: Path) -> "Neighbours | None":
-    if not any(word in data for word in _ABROAD_WORDS):
+    if re.search(_ABROAD, data) is None:
         return None
     from ota.contract.neighbours import Neighbours
 

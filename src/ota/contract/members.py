@@ -110,14 +110,14 @@ class Monorepo:
         """
         path = self.members[name]
         shown = self.show(path)
-        if not _is_inside(name) or not _is_file(path):
+        if not _is_inside(self.path.parent, name) or not _is_file(path):
             raise ContractError(self._missing(name, shown))
         own = compose(shown, read_bytes(path, shown), is_layer=True)
         return merged(self.tree, own), list(_nested(own))
 
     def _missing(self, name: str, shown: str) -> Finding:
         index = list(map(member_directory, self.workspace.members)).index(name)
-        inside = _is_inside(name)
+        inside = _is_inside(self.path.parent, name)
         return Finding(
             code="OTA_V014",
             summary=f"member `{name}` has no contract",
@@ -130,8 +130,10 @@ class Monorepo:
         )
 
 
-def _is_inside(name: str) -> bool:
-    return ".." not in name.split("/")
+def _is_inside(root: Path, name: str) -> bool:
+    """By its name, and by where links lead."""
+    root = root.resolve()
+    return ".." not in name.split("/") and (root / name).resolve().is_relative_to(root)
 
 
 def _nested(own: Tree) -> list[Finding]:
@@ -271,7 +273,8 @@ def written_monorepo(path: Path, show: Show) -> tuple[Monorepo | None, tuple[Fin
     declared = plain_value(node)
     written = declared.get("members") if isinstance(declared, dict) else None
     entries = written if isinstance(written, list) else []
-    names = tuple(each for each in entries if isinstance(each, str) and _is_inside(member_directory(each)))
+    texts = [each for each in entries if isinstance(each, str)]
+    names = tuple(each for each in texts if _is_inside(path.parent, member_directory(each)))
     workspace = MonorepoWorkspace(type="monorepo", members=names)
     unclear = not isinstance(written, list) or not all(isinstance(each, str) for each in entries)
     return Monorepo(path, tree, workspace, show), (_unclear_members(tree),) if unclear else ()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from yaml.nodes import MappingNode
+from yaml.nodes import MappingNode, ScalarNode
 
 from ota.contract.load import CONTRACT_NAME, load
 from ota.contract.model import Contract
@@ -112,10 +112,12 @@ class Neighbours:
         repos = plain_value(node) if isinstance(node, MappingNode) else {}
         assert isinstance(repos, dict)
         if name not in repos:
+            pairs = node.value if isinstance(node, MappingNode) else ()
+            names = tuple(key.value for key, _ in pairs if isinstance(key, ScalarNode))
             from ota.contract.grammar import nearest
 
-            near = nearest(name, tuple(repos))
-            known = ", ".join(f"`{each}`" for each in sorted(repos)) or "none"
+            near = nearest(name, names)
+            known = ", ".join(f"`{each}`" for each in sorted(names)) or "none"
             return Unloadable(
                 reason=f"{shown} declares the repositories {known}",
                 next=f"write `{near}`" if near else f"declare `repos.{name}` there",

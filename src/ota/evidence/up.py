@@ -16,7 +16,7 @@ from ota.execute.events import Failure, UpStatus
 from ota.resolve.documents.findings import finding_documents
 from ota.resolve.documents.identity import contract_identity
 from ota.resolve.documents.tasks import in_effect
-from ota.resolve.up_plan import UpPlan
+from ota.resolve.up_plan import UpPlan, may_be_let_go
 from ota.system.host import HostFacts
 
 _SHOWN_PHASES = {"attach": "run"}
@@ -143,12 +143,14 @@ def up_next(facts: RunFacts, up: UpPlan) -> Sequence[str]:
             f"`{step.already_running.stop}` ends `{task}`, which was running before",
             f"`ota tasks --use{target}` lists what can be run",
         )
+    attached = f"`{_again(up)} --attach` brings it up again and stays with `{task}`"
     return (
-        f"`{_with_detach(up)}` brings it up again and leaves `{task}` running",
+        f"`{_again(up)} --detach` brings it up again and leaves `{task}` running"
+        if may_be_let_go(up.plan.steps[up.run].task)
+        else attached,
         f"`ota run {task}{target}` runs it in the foreground",
     )
 
 
-def _with_detach(up: UpPlan) -> str:
-    again = up.plan.request.again or "ota up"
-    return again if "--detach" in again.split() else f"{again.removesuffix(' --attach')} --detach"
+def _again(up: UpPlan) -> str:
+    return (up.plan.request.again or "ota up").replace(" --attach", "").replace(" --detach", "")

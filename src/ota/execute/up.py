@@ -47,9 +47,9 @@ from ota.execute.run import (
 from ota.execute.stream import EventStream
 from ota.execute.up_service import Fate, Keeps, RunService
 from ota.readiness.timing import DEFAULT_TIMING
-from ota.resolve.plan import ArgvBody, ShellBody, StepPlan
+from ota.resolve.plan import StepPlan
 from ota.resolve.services import closure
-from ota.resolve.up_plan import Phase, UpPlan
+from ota.resolve.up_plan import Phase, UpPlan, may_be_let_go
 from ota.system.clock import Clock, Deadline, now_utc
 from ota.system.interrupts import Interrupt
 from ota.system.journal import fault_point
@@ -140,6 +140,9 @@ def _missing_instances(up: UpPlan) -> Iterator[Finding]:
         if running is not None:
             continue
         first = f"`ota up{target} --workflow {workflow}@{each.name}"
+        ways = f"{first} --attach`"
+        if may_be_let_go(each.task):
+            ways = f"{first} --detach`, or {ways}"
         yield Finding(
             code="OTA_UP_INSTANCE_UNSUPPORTED",
             title="Another workflow instance has to be up first",
@@ -147,16 +150,15 @@ def _missing_instances(up: UpPlan) -> Iterator[Finding]:
             f"`{each.name}`, which is not up",
             why=f"task `{each.task.name}` of instance `{each.name}` does not run as a process of this host, "
             "and this build brings up one instance at a time",
-            next=f"bring it up with {first} --detach`, or {first} --attach` in another terminal; "
-            f"then `{up.plan.request.again or 'ota up'}`",
+            next=f"bring it up with {ways} in another terminal; then `{up.plan.request.again or 'ota up'}`",
             category="execution",
         )
 
 
 def _detach_refusals(run: StepPlan) -> tuple[Finding, ...]:
-    plane = run.task.context.plane
-    if plane == "native" and isinstance(run.task.body, ShellBody | ArgvBody):
+    if may_be_let_go(run.task):
         return ()
+    plane = run.task.context.plane
     name = run.task.name
     return (
         Finding(

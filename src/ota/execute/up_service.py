@@ -62,6 +62,7 @@ from ota.readiness.wait import (
 )
 from ota.resolve.endpoints import Endpoint, Endpoints, endpoints_of, with_bind_ports
 from ota.resolve.plan import RuntimePlan, StepPlan
+from ota.resolve.up_plan import may_be_let_go
 from ota.system.clock import Deadline, now_utc
 from ota.system.file_tail import FileTail
 from ota.system.files import private_directory
@@ -359,7 +360,9 @@ class RunService:
         else:
             if self._interrupt() is not None and self._keeps == "detached":
                 return self._interrupted()
-            text = "ended after it was proven; `ota up --detach` keeps it"
+            is_free = may_be_let_go(self._step.task)
+            way = "`ota up --detach` keeps it" if is_free else "`ota up --attach` stays with it"
+            text = f"ended after it was proven; {way}"
             self._context.stream.emit(StepNote(step=self._step.id, text=text))
             if not result.is_good:  # a hook of its own failed
                 return self._fate_of(result)

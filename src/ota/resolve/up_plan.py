@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ota.errors import Finding
-from ota.resolve.plan import Plan, TaskPlan
+from ota.resolve.plan import ArgvBody, Plan, ShellBody, TaskPlan
 from ota.resolve.scope import Selection
 
 Phase = Literal[
@@ -33,6 +33,11 @@ class RequiredInstance(Struct, frozen=True, kw_only=True):
     name: str
     task: TaskPlan
     """Its run task, which runs while it is up."""
+
+
+def may_be_let_go(task: TaskPlan) -> bool:
+    """Whether this build would find the task again that it left running: processes of this host alone."""
+    return task.context.plane == "native" and isinstance(task.body, ShellBody | ArgvBody)
 
 
 class UpPlan(Struct, frozen=True, kw_only=True):

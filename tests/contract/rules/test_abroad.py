@@ -108,6 +108,10 @@ CASES = (
     ),
     proved(Case("V397", T + ".service.repo", target("task: api, repo: web"), MEMBER), "S002-89", "S004-02"),
     Case("V397", T + ".service.repo", target("task: api, repo: gone", ""), REPO),
+    *(
+        Case("V397", T + ".service.repo", target(f"task: api, {key} backnd", ""), REPO)
+        for key in ("repo  :", '"repo" :', "'repo'  :", '"re\\u0070o":', "? repo :")
+    ),
     Case("V397", T + ".service.repo", target("task: api, repo: long", ""), REPO),
     Case("V397", T + ".service.repo", target("task: api, repo: lost", ""), REPO),
     Case(

@@ -35,6 +35,15 @@ CASES = (
         'workspace: {type: monorepo, members: [a, ""]}\n',
         "workspace: {type: monorepo, members: [a, b]}\n",
     ),
+    *(
+        Case(
+            "V011",
+            "workspace.members[1]",
+            f"workspace: {{type: monorepo, members: [a, '{member}']}}\n",
+            "workspace: {type: monorepo, members: [a, ./..b/]}\n",
+        )
+        for member in (".", "./", "/etc", "../a", "b/../../a")
+    ),
     Case(
         "V012",
         "workspace.members[1]",

@@ -6,11 +6,11 @@ writes ownership), V013 and V014 (`ota.contract.members`: they need the member's
 Source: contract specification 2, 3, 19; appendix A, V001 to V012.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import MappingProxyType
 
 from ota.contract.grammar import member_directory, parse_semver
-from ota.contract.rules.base import Rule, Subject, Violation
+from ota.contract.rules.base import FieldPath, Rule, Subject, Violation
 from ota.contract.rules.values import empty_entries, empty_text
 
 SUPPORTED_VERSION = 1
@@ -75,6 +75,7 @@ def workspace_members(subject: Subject) -> Iterator[Violation]:
             next="list the member directories, or remove `workspace`",
         )
     yield from empty_entries("V011", path, workspace.members)
+    yield from _not_below(path, workspace.members)
     seen: set[str] = set()
     for index, member in enumerate(workspace.members):
         directory = member_directory(member)
@@ -87,6 +88,22 @@ def workspace_members(subject: Subject) -> Iterator[Violation]:
                 next=f"remove the duplicate member `{member}`",
             )
         seen.add(directory)
+
+
+def _not_below(path: FieldPath, members: Sequence[str]) -> Iterator[Violation]:
+    """V011, for what a directory below the root is not. Links are `ota.contract.members`' to see."""
+    for index, member in enumerate(members):
+        directory = member_directory(member)
+        is_absolute = member.strip().startswith(("/", "\\"))
+        if not member.strip() or (directory and not is_absolute and ".." not in directory.split("/")):
+            continue
+        yield Violation(
+            rule="V011",
+            path=(*path, index),
+            summary=f"member `{member}` is no directory below the root",
+            why="it is the root itself" if not directory else "a member lies below the root's directory",
+            next="name a directory relative to the root, such as `apps/web`",
+        )
 
 
 def org_policy_keys(subject: Subject) -> Iterator[Violation]:
