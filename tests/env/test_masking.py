@@ -202,10 +202,22 @@ def test_idling_never_loses_or_repeats_ordinary_text(
             output += stream.idle()
     output += stream.flush()
     content = "".join(text for text, _ in steps)
-    if MASK not in masker.mask(content):
+    if MASK not in masker.mask_bytes(content.encode()).decode():
         assert output.decode() == content
     for value in values:
         assert value.encode() not in output
+
+
+def test_a_secret_that_only_began_when_the_stream_ended_is_masked() -> None:
+    assert through_a_stream(Masker(["Zq7/+k:w@y%3tr"]), [b"a Zq7/+", b"k:w@y"]) == b"a ***"
+    assert through_a_stream(Masker(["Zq7/+k:w@y%3tr"]), [b"a Zq7"]) == b"a Zq7"
+
+
+def test_secrets_learned_on_the_way_count_for_what_is_held_back() -> None:
+    stream = Masker(["abcdefgh"]).stream()
+    shown = stream.feed(b"abcd")
+    stream.learn(Masker(["abcdefgh", "abcdxyz"]))
+    assert shown + stream.feed(b"xyz.") + stream.flush() == b"***."
 
 
 def test_idling_between_secrets_with_a_common_part_masks_both() -> None:

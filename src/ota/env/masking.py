@@ -85,10 +85,11 @@ class Masker:
         return _replaced(text, _merged(self._text.occurrences(text)), MASK, "")
 
     def mask_bytes(self, content: bytes) -> bytes:
-        """The same for bytes of any encoding that keeps ASCII, such as a whole log."""
-        if self._bytes is None:
-            return content
-        return _replaced(content, _merged(self._bytes.occurrences(content)), _MASK_BYTES, b"")
+        """The same for bytes of any encoding that keeps ASCII, such as a whole log.
+
+        What they end with may be the beginning of a secret, whose writer was ended between two writes of it.
+        """
+        return _replaced(content, _merged(self._spans(content, is_over=True)), _MASK_BYTES, b"")
 
     def mask_value(self, text: str) -> str:
         """One value of a structure (an environment value, an argv word): short secrets count here too."""
@@ -139,8 +140,13 @@ class Masker:
             position = first.start() + 1
         return len(content)
 
-    def _spans(self, content: bytes) -> Iterator[tuple[int, int]]:
-        return self._bytes.occurrences(content) if self._bytes is not None else iter(())
+    def _spans(self, content: bytes, *, is_over: bool) -> list[tuple[int, int]]:
+        """Occurrences, in order; with one that has only begun when nothing will follow."""
+        found = list(self._bytes.occurrences(content)) if self._bytes is not None else []
+        begun = self._hold_from(content) if is_over else len(content)
+        if len(content) - begun >= SHORTEST_IN_TEXT:
+            found = sorted([*found, (begun, len(content))])
+        return found
 
 
 class MaskStream:
@@ -168,9 +174,13 @@ class MaskStream:
         self._buffer += chunk
         return self._take(self._masker._hold_from(self._buffer))
 
+    def learn(self, masker: Masker) -> None:
+        """From here on another masker decides, which knows at least the same secrets; also of what is held."""
+        self._masker = masker
+
     def flush(self) -> bytes:
-        """The end of the stream: give back everything."""
-        return self._take(len(self._buffer))
+        """The end of the stream: give back everything; a mask for a secret that has only begun."""
+        return self._take(len(self._buffer), is_over=True)
 
     def idle(self) -> bytes:
         """Nothing came for a while: show the tail of a prompt that merely looks like a secret's beginning.
@@ -184,12 +194,12 @@ class MaskStream:
         self._shown = len(self._buffer)
         return self._buffer[already:]
 
-    def _take(self, until: int) -> bytes:
+    def _take(self, until: int, *, is_over: bool = False) -> bytes:
         """Write the buffer up to `until`; occurrences that reach beyond stay known as covered."""
         content, covered, shown = self._buffer, self._covered, self._shown
         output: list[bytes] = []
         position = 0
-        spans = _merged(self._masker._spans(content), covered)
+        spans = _merged(self._masker._spans(content, is_over=is_over), covered)
         for start, end in spans:
             if start >= until and not (covered and start == 0):
                 break  # it stays in the buffer: a longer secret may yet begin before it

@@ -88,9 +88,11 @@ class StepOutput:
         self._filters = {"stdout": masker.stream(), "stderr": masker.stream()} if masker else None
 
     def learn(self, masker: Masker) -> None:
-        """From here on these secrets are masked; what was held back until now goes out first."""
-        self._flush()
-        self._filters = {"stdout": masker.stream(), "stderr": masker.stream()} if masker else None
+        """From here on these secrets are masked too, also in what was held back until now."""
+        if self._filters is None:
+            self._filters = {"stdout": masker.stream(), "stderr": masker.stream()} if masker else None
+        for held in (self._filters or {}).values():
+            held.learn(masker)
 
     @property
     def is_filtered(self) -> bool:

@@ -337,7 +337,7 @@ class ServiceAttendant:
             host_port=endpoint.host_port,
             is_translated=self._plane.is_translated,
         )
-        view = self._plane.view(self._workload, lambda: not self._output.excerpt.is_empty)
+        view = self._plane.view(self._workload, lambda: self._output.has_printed)
         last = outcome.last[-1]
         return observe_ladder(expected, view, last.gate.probe, last=last.result)
 
