@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import urllib.request
@@ -133,15 +134,22 @@ def test_one_workflow_is_ended_without_the_other(upped):
     repo.write({"ota.yaml": repo.read("ota.yaml").replace("python3", away)})
     assert repo.run("up", "--detach").code == 0
     os.killpg(record_of(repo)["leader"]["pid"], signal.SIGKILL)
-    assert stop(repo).code == 0
-    assert is_gone(int(repo.read("away.pid"))), "what it moved away goes, although it has gone itself"
+    ended = stop(repo)
+    away_pid = repo.read("away.pid").strip()
+    assert (ended.code, f"ended what it had left behind: pid {away_pid};" in ended.out) == (0, True)
+    assert is_gone(int(away_pid)), "what it moved away goes, although it has gone itself"
 
 
 def test_what_cannot_be_proven_is_not_ended(app, assert_schema):
     repo, port = app
     assert repo.run("up", "--detach").code == 0
     record, good = repo.path / ".ota/state/workloads/dev.json", record_of(repo)
-    for bad in ("{", json.dumps({**good, "pid_namespace": "pid:[1]"}), json.dumps({**good, "version": 99})):
+    for bad in (
+        "{",
+        json.dumps({**good, "pid_namespace": "pid:[1]"}),
+        json.dumps({**good, "version": 99}),
+        json.dumps({**good, "run_id": ""}),
+    ):
         record.write_text(bad)
         done = repo.run("up", "--stop", "--json")
         assert (done.code, done.json["ok"], done.json["summary"]["failed_count"]) == (1, False, 1)
@@ -154,6 +162,23 @@ def test_what_cannot_be_proven_is_not_ended(app, assert_schema):
     assert "was over already" in repo.run("up", "--stop").out, "another process with that pid is a stranger"
     assert is_listening(port)
     os.killpg(good["leader"]["pid"], signal.SIGKILL)
+
+
+def test_state_that_cannot_be_read_is_no_proof_that_nothing_runs(upped, assert_schema):
+    repo = upped(contract(tasks=SETUP + web(free_port()), workflow=APP))
+    folder = repo.path / ".ota/state/workloads"
+    repo.write({".ota/state/workloads/%zz.json": "{}"})
+    text = repo.run("up", "--stop")
+    assert (text.code, "%zz.json: cannot tell" in " ".join(text.out.split())) == (1, True), text
+    assert (folder / "%zz.json").exists()
+    shutil.rmtree(folder)
+    folder.symlink_to("workloads")  # nobody can follow it, whoever asks
+    done = repo.run("up", "--stop", "--json")
+    assert (done.code, done.json["summary"]["failed_count"]) == (1, 1)
+    assert_schema(done.json, "up")
+    assert "go round in circles" in done.json["findings"][0]["why"]
+    found = repo.run("up", "--detach", "--json")
+    assert (found.code, "OTA_BUG" in found.out) == (1, False)
 
 
 def test_a_second_up_finds_it_running_and_starts_nothing(app):

@@ -19,8 +19,9 @@ from ota.backends.output_keeper import older
 from ota.errors import Finding, HostError
 from ota.resolve.plan import RuntimePlan, TaskPlan
 from ota.services.starting import LOCKS_FOLDER, file_name, name_of_file
-from ota.system.files import private_directory, read_bytes, remove_file, write_atomic
+from ota.system.files import private_directory, remove_file, write_atomic
 from ota.system.host import observe_hostname
+from ota.system.kept_files import names_in, read_if_there
 from ota.system.ports import PortHolder, find_port_holder
 from ota.system.process_table import observe_pid_namespace
 from ota.system.processes import Identity, boot_id, is_alive, observe_identity
@@ -101,12 +102,31 @@ def this_place() -> tuple[str, str]:
 
 
 def kept_keys(root: Path) -> tuple[str, ...]:
-    """Of every record that is there, whatever it is worth."""
-    try:
-        names = sorted(each.name for each in (root / FOLDER).iterdir() if each.suffix == ".json")
-    except OSError:
-        return ()
-    return tuple(name_of_file(name.removesuffix(".json")) for name in names)
+    """Of every record that is there, whatever it is worth.
+
+    Raises:
+        HostError: nobody can say which there are.
+    """
+    return tuple(key for name, key in _files(root) if _path(root, key).name == name)
+
+
+def stray_records(root: Path) -> dict[str, Finding]:
+    """Files beside the records whose names no record has, by name: what they stand for cannot be told.
+
+    Raises:
+        HostError: nobody can say which there are.
+    """
+    why = "no record has such a name"
+    return {
+        name: _unproven(root / FOLDER / name, key, why)
+        for name, key in _files(root)
+        if _path(root, key).name != name
+    }
+
+
+def _files(root: Path) -> tuple[tuple[str, str], ...]:
+    names = (each for each in names_in(root / FOLDER) if each.endswith(".json") and each[0] != ".")
+    return tuple((name, name_of_file(name.removesuffix(".json"))) for name in names)
 
 
 def read_kept(root: Path, key: str) -> KeptService | None:
@@ -126,14 +146,17 @@ def read_record(root: Path, key: str) -> KeptService | None:
         HostError: it cannot be believed.
     """
     path = _path(root, key)
-    if not path.exists():
+    content = read_if_there(path)
+    if content is None:
         return None
     try:
-        kept = msgspec.json.decode(read_bytes(path), type=KeptService)
+        kept = msgspec.json.decode(content, type=KeptService)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise HostError(_unproven(path, key, "the record is damaged")) from error
     if kept.version != _VERSION:
         raise HostError(_unproven(path, key, "a later version of ota wrote it"))
+    if not kept.run_id or kept.key != key:
+        raise HostError(_unproven(path, key, "the record is damaged"))
     return kept
 
 

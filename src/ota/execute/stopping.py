@@ -14,7 +14,15 @@ from typing import Literal
 from msgspec import Struct
 
 from ota.errors import Finding, HostError
-from ota.execute.kept import KeptService, forget_record, is_over, kept_keys, lock_of, read_record
+from ota.execute.kept import (
+    KeptService,
+    forget_record,
+    is_over,
+    kept_keys,
+    lock_of,
+    read_record,
+    stray_records,
+)
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.guardian import end_what_is_owned
 from ota.system.locks import ResourceLock
@@ -33,8 +41,10 @@ class Stopped(Struct, frozen=True, kw_only=True):
     status: StopStatus
     kept: KeptService | None = None
     """Who it was; None where nothing ran any more, or nothing could be proven."""
-    ended: int = 0
-    """How many processes ended."""
+    pid: int | None = None
+    """Its leader; None when that had ended already."""
+    ended: tuple[int, ...] = ()
+    """The processes that were ended."""
     finding: Finding | None = None
     """Why it could not be ended."""
 
@@ -42,10 +52,18 @@ class Stopped(Struct, frozen=True, kw_only=True):
 def stop_kept(
     root: Path, keys: tuple[str, ...] | None = None, clock: Clock = SYSTEM_CLOCK
 ) -> tuple[Stopped, ...]:
-    """End what was left running in a repository: these tasks, or all of them."""
+    """End what was left running in a repository: these tasks, or all of them.
+
+    Raises:
+        HostError: nobody can say what that is.
+    """
     known = kept_keys(root)
     asked = known if keys is None else tuple(key for key in keys if key in known)
-    return tuple(_stop(root, key, clock) for key in asked)
+    strays = stray_records(root) if keys is None else {}
+    return (
+        *(_stop(root, key, clock) for key in asked),
+        *(Stopped(key=name, status="failed", finding=finding) for name, finding in strays.items()),
+    )
 
 
 def _stop(root: Path, key: str, clock: Clock) -> Stopped:
@@ -60,12 +78,14 @@ def _stop(root: Path, key: str, clock: Clock) -> Stopped:
             was_over = is_over(root, kept)
             # also when it has ended itself: what it moved away carries its marker still
             record = end_what_is_owned(kept.run_id, () if was_over else (kept.leader,), clock=clock)
+            pid = None if was_over else kept.leader.pid
             if record.survived:
-                return Stopped(key=key, status="failed", kept=kept, finding=_survivors(key, record))
+                return Stopped(key=key, status="failed", kept=kept, pid=pid, finding=_survivors(key, record))
             forget_record(root, key)
             if was_over and not record.ended:
                 return Stopped(key=key, status="not_running")
-            return Stopped(key=key, status="stopped", kept=kept, ended=len(record.ended))
+            ended = tuple(entry.identity.pid for entry in record.ended)
+            return Stopped(key=key, status="stopped", kept=kept, pid=pid, ended=ended)
     except HostError as error:
         return Stopped(key=key, status="failed", finding=error.findings[0])
 

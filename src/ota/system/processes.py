@@ -109,6 +109,8 @@ def processes_with_marker(run_id: str, *, since_ticks: int = 0) -> tuple[Identit
 
 
 def _marked(table: dict[int, ProcessFacts], run_id: str, since_ticks: int) -> set[int]:
+    if not run_id:
+        return set()  # the id of no run: an empty marker, somebody else's, would be it
     return {
         pid
         for pid, facts in table.items()

@@ -141,9 +141,9 @@ def _task(stopped: Stopped) -> Document:
         task=kept.task if kept is not None else task,
         instance=kept.instance if kept is not None else instance,
         status=stopped.status,
-        pid=kept.leader.pid if kept is not None else None,
+        pid=stopped.pid,
         started_at=kept.started_at if kept is not None else None,
-        process_count=stopped.ended or None,
+        process_count=len(stopped.ended) or None,
         log=kept.log if kept is not None else None,
     )
 
@@ -171,5 +171,8 @@ def _line(stopped: Stopped) -> str:
         return f"{stopped.key}: {finding.summary}: {finding.why}"
     if kept is None:
         return f"{stopped.key}: was over already"
-    others = f" and {stopped.ended - 1} more" if stopped.ended > 1 else ""
-    return f"{stopped.key}: ended pid {kept.leader.pid}{others}, running since {kept.started_at}; {kept.log}"
+    if stopped.pid is None:
+        pids = ", ".join(map(str, stopped.ended))
+        return f"{stopped.key}: was over already; ended what it had left behind: pid {pids}; {kept.log}"
+    others = f" and {len(stopped.ended) - 1} more" if len(stopped.ended) > 1 else ""
+    return f"{stopped.key}: ended pid {stopped.pid}{others}, running since {kept.started_at}; {kept.log}"
