@@ -1,10 +1,12 @@
 """Typed bodies on the container plane: what is refused by name before anything starts, and why."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from ota.execute.actions.inside import covering
+from ota.contract.model.bodies import DependencyHydration, DependencySource, EnsureFile, ToolBootstrap
+from ota.execute.actions.inside import covering, thrown_away, unsupported_inside
 
 NPM = {
     "kind": "dependency_hydration",
@@ -86,3 +88,60 @@ def test_a_compose_body_stays_on_the_host_and_the_way_there_is_told(project):
     assert result.code == 1
     assert "task `ps` has a body `compose` and resolves to the container plane" in result.err
     assert "set `tasks.ps.context` to a context with `backend: native`" in result.err
+
+
+UV = ToolBootstrap(tool="uv", source=DependencySource(kind="pip"))
+OWN_UV = ToolBootstrap(tool="uv", source=DependencySource(kind="pip", exe=".venv/bin/pip"))
+BROWSERS = ToolBootstrap(tool="playwright_browsers", source=DependencySource(kind="node_package_manager"))
+FILE = EnsureFile(path="made/x", value="x")
+
+
+def hydration(kind, **more):
+    return DependencyHydration(medium="package_dependencies", source=DependencySource(kind=kind, **more))
+
+
+def task(lifecycle="ephemeral"):
+    return SimpleNamespace(context=SimpleNamespace(lifecycle=lifecycle, container=None))
+
+
+@pytest.mark.parametrize(
+    ("parts", "lifecycle", "is_refused"),
+    [
+        ((UV, FILE, hydration("uv")), "ephemeral", True),
+        ((UV, FILE, FILE, hydration("uv")), "ephemeral", True),
+        ((UV, FILE, hydration("uv")), "persistent", False),
+        ((FILE, UV, hydration("uv"), FILE), "ephemeral", False),
+        ((OWN_UV, FILE, hydration("uv")), "ephemeral", False),
+    ],
+    ids=["parted", "by two", "persistent", "together", "in the checkout"],
+)
+def test_a_tool_that_would_not_be_there_for_its_users_is_refused(parts, lifecycle, is_refused):
+    refused = unsupported_inside(parts, task(lifecycle))
+    assert (refused is not None) is is_refused
+    if refused is not None:
+        assert refused.what == "tool_bootstrap` of `uv"
+        assert "`ensure_file`" in refused.why
+        assert "`ensure_file`" in refused.next
+
+
+@pytest.mark.parametrize(
+    ("batch", "env", "told"),
+    [
+        (
+            (hydration("cargo"),),
+            {},
+            "what `cargo fetch` fetched: kept nowhere but in the ephemeral container",
+        ),
+        ((hydration("cargo"),), {"CARGO_HOME": "/workspace/.cargo"}, ""),
+        ((hydration("go_modules"),), {"HOME": "/workspace/.home"}, ""),
+        ((hydration("node_package_manager"),), {}, ""),
+        ((BROWSERS,), {}, "set `PLAYWRIGHT_BROWSERS_PATH` to a path below /workspace"),
+        ((UV, hydration("uv")), {}, ""),
+        ((UV,), {}, "put it into the image"),
+    ],
+)
+def test_what_goes_with_an_ephemeral_container_is_told(batch, env, told):
+    warnings = list(thrown_away(task(), batch, env))
+    assert bool(warnings) is bool(told)
+    assert told in "".join(warnings)
+    assert not list(thrown_away(task("persistent"), batch, env))

@@ -20,7 +20,10 @@ from ota.contract.model.bodies import (
     EnsureDirectory,
     EnsureEnvFile,
     EnsureFile,
+    EnsureGitCheckout,
+    EnsureGitTemplate,
     EnvFileVar,
+    GitCheckout,
     RandomValue,
 )
 from ota.env.dotenv import ChangeMode, UnreadableError, assigned_values, decode, with_values
@@ -35,6 +38,8 @@ _SHORTEST_SECRET = 8
 """Characters; a generated value below that hides nothing, and masking it would riddle the output."""
 
 FilePart = CopyIfMissing | EnsureEnvFile | EnsureFile | EnsureDirectory
+GitPart = EnsureGitCheckout | GitCheckout | EnsureGitTemplate
+"""Not done here; with file parts, what makes files in the checkout wherever the task runs."""
 
 
 class Files(Struct, frozen=True, kw_only=True):

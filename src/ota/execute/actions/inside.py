@@ -7,7 +7,7 @@ container would not see it, they are refused.
 Source: contract specification 15.3 (`prepare`); runtime specification 8; decision D13.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from os.path import normpath
 from pathlib import Path
@@ -21,17 +21,13 @@ from ota.contract.model.bodies import (
     BundleStep,
     CopyIfMissing,
     DependencyHydration,
-    EnsureDirectory,
-    EnsureEnvFile,
-    EnsureFile,
-    EnsureGitCheckout,
-    EnsureGitTemplate,
     EnsureVirtualenv,
     GitCheckout,
     SequenceStep,
     ToolBootstrap,
 )
 from ota.execute.actions.failure import Unsupported, failed, kind_of, needs_engine
+from ota.execute.actions.files import FilePart, GitPart
 from ota.execute.actions.packages import (
     PackagePart,
     addresses_of,
@@ -47,21 +43,14 @@ from ota.execute.process import BodyEnd
 from ota.resolve.injection import CONTAINER_WORKSPACE
 from ota.resolve.plan import ArgvBody, StepPlan, TaskPlan
 
-HostPart = (
-    CopyIfMissing
-    | EnsureEnvFile
-    | EnsureFile
-    | EnsureDirectory
-    | EnsureGitCheckout
-    | GitCheckout
-    | EnsureGitTemplate
-)
+HostPart = FilePart | GitPart
 Part = BundleStep | SequenceStep | Action | GitCheckout
 
 
 def unsupported_inside(parts: Iterable[Part], task: TaskPlan) -> Unsupported | None:
     """The first part that cannot be done in the task's container context; None when all can."""
     isolated = isolated_paths(task)
+    parts = tuple(parts)
     for part in parts:
         if isinstance(part, DependencyHydration | ToolBootstrap):
             if (what := unsupported_package_part(part)) is not None:
@@ -77,6 +66,24 @@ def unsupported_inside(parts: Iterable[Part], task: TaskPlan) -> Unsupported | N
             )
         else:
             return needs_engine(kind_of(part))
+    return _lost_between(parts) if task.context.lifecycle == "ephemeral" else None
+
+
+def _lost_between(parts: Iterable[Part]) -> Unsupported | None:
+    """A tool that later commands would miss, because a step of the host parts their containers."""
+    tool, parting = "", ""
+    for part in parts:
+        if isinstance(part, HostPart):
+            parting = kind_of(part) if tool else ""
+        elif parting:
+            return Unsupported(
+                what=f"tool_bootstrap` of `{tool}",
+                why=f"`{parting}` is done on the host, and what follows it runs in another ephemeral "
+                f"container, without {tool}",
+                next=f"move `{parting}` before it, or set `lifecycle: persistent` on the context",
+            )
+        elif _is_in_image(part):
+            tool = "uv"
     return None
 
 
@@ -164,11 +171,38 @@ def _line(context: RunContext, step: StepPlan, part: PackagePart, argv: tuple[st
     return f"(cd {place} && {' '.join(map(posix_quoted, argv))}) || exit"
 
 
-def told_of(batch: Sequence[PackagePart]) -> Iterator[str]:
-    """What was done, one line for each part."""
-    for part in batch:
-        if isinstance(part, ToolBootstrap):
-            yield f"installed {part.tool.replace('_', ' ')}"
+_KEPT_BY = {
+    "cargo": ("CARGO_HOME",),
+    "go_modules": ("GOMODCACHE", "GOPATH"),
+    "maven": ("MAVEN_ARGS", "MAVEN_OPTS"),
+    "gradle": ("GRADLE_USER_HOME",),
+    "dotnet_restore": ("NUGET_PACKAGES",),
+    "playwright_browsers": ("PLAYWRIGHT_BROWSERS_PATH",),
+    "cypress_browsers": ("CYPRESS_CACHE_FOLDER",),
+}
+"""What is fetched into the home of the user, and the variables that lead elsewhere."""
+
+
+def thrown_away(task: TaskPlan, batch: Sequence[PackagePart], env: Mapping[str, str]) -> Iterator[str]:
+    """Warnings about what these parts fetched that goes with the container."""
+    if task.context.lifecycle != "ephemeral":
+        return
+    for index, part in enumerate(batch):
+        tool = part.tool if isinstance(part, ToolBootstrap) else ""
+        variables = _KEPT_BY.get(tool or part.source.kind, ())
+        if variables and not any(name in env for name in (*variables, "HOME")):
+            way = f"set `{variables[0]}` to a path below {CONTAINER_WORKSPACE}"
+        elif _is_in_image(part) and index == len(batch) - 1:
+            way = "put it into the image"
         else:
-            where = "" if part.source.cwd in (None, ".") else f" in {part.source.cwd}"
-            yield f"ran {shown_command(commands_of(part)[-1])}{where}"
+            continue
+        what = tool.replace("_", " ") or f"what `{shown_command(commands_of(part)[-1])}` fetched"
+        yield (
+            f"{what}: kept nowhere but in the ephemeral container, and gone with it; {way}, "
+            "or give the context a persistent lifecycle"
+        )
+
+
+def _is_in_image(part: Part) -> bool:
+    """Whether a tool becomes part of the container itself, and not of an environment in the checkout."""
+    return isinstance(part, ToolBootstrap) and part.tool == "uv" and "/" not in (part.source.exe or "pip")

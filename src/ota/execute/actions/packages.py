@@ -79,6 +79,14 @@ def shown_command(argv: Argv) -> str:
     return " ".join(takewhile(lambda word: not word.startswith("-"), argv))
 
 
+def told_of(part: PackagePart) -> str:
+    """What was done, in one line."""
+    if isinstance(part, ToolBootstrap):
+        return f"installed {part.tool.replace('_', ' ')}"
+    where = "" if _is_here(part.source.cwd or ".") else f" in {part.source.cwd}"
+    return f"ran {shown_command(commands_of(part)[-1])}{where}"
+
+
 def addresses_of(part: PackagePart) -> tuple[str, ...]:
     """Every URL the declaration names."""
     source = part.source

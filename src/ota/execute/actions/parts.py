@@ -33,13 +33,14 @@ from ota.contract.model.bodies import (
 from ota.errors import OtaError
 from ota.execute.actions.children import ChildEndedError, Children
 from ota.execute.actions.failure import ActionFailedError, Unsupported, failed, kind_of, needs_engine
-from ota.execute.actions.files import Files, apply_file_part
+from ota.execute.actions.files import FilePart, Files, GitPart, apply_file_part
 from ota.execute.actions.packages import (
     PackagePart,
     addresses_of,
     commands_of,
     credentials_in,
     shown_command,
+    told_of,
     unsupported_package_part,
 )
 from ota.execute.actions.places import inner_directory
@@ -48,9 +49,6 @@ from ota.execute.events import StepNote
 from ota.execute.output import StepOutput
 from ota.execute.process import BodyEnd
 from ota.resolve.plan import StepPlan, TaskPlan
-
-_FILE_PARTS = (CopyIfMissing, EnsureEnvFile, EnsureFile, EnsureDirectory)
-_COMMAND_PARTS = (EnsureVirtualenv, EnsureGitCheckout, GitCheckout, EnsureGitTemplate)
 
 _HOSTS_OWN = ("PATH", "HOME")
 
@@ -64,7 +62,7 @@ def unsupported_action(step: Step) -> Unsupported | None:
         if isinstance(part, DependencyHydration | ToolBootstrap):
             if (what := unsupported_package_part(part)) is not None:
                 return what
-        elif not isinstance(part, _FILE_PARTS + _COMMAND_PARTS):
+        elif not isinstance(part, FilePart | EnsureVirtualenv | GitPart):
             return needs_engine(kind_of(part))
     return None
 
@@ -156,7 +154,9 @@ def _applied_inside(
     end = inside.run_commands(context, step, commands, output, epoch)
     if not end.is_success:
         raise ChildEndedError(end, *(argv for part in commands for argv in commands_of(part)))
-    return list(inside.told_of(commands))
+    for warning in inside.thrown_away(step.task, commands, files.env):
+        context.stream.emit(StepNote(step=step.id, text=warning, is_warning=True))
+    return [told_of(part) for part in commands]
 
 
 def _told_failed(error: ChildEndedError) -> str:
@@ -208,13 +208,9 @@ def _apply(files: Files, children: Children, part: Part) -> str:
 def _package_part(children: Children, part: PackagePart) -> str:
     cwd = inner_directory(children.root, part.source.cwd, part)
     children.learn(secret for address in addresses_of(part) for secret in credentials_in(address))
-    commands = commands_of(part)
-    for argv in commands:
+    for argv in commands_of(part):
         children.run(argv, cwd)
-    if isinstance(part, ToolBootstrap):
-        return f"installed {part.tool.replace('_', ' ')}"
-    where = "" if cwd == children.root else f" in {part.source.cwd}"
-    return f"ran {shown_command(commands[-1])}{where}"
+    return told_of(part)
 
 
 def _ended(end: BodyEnd, output: StepOutput, *, is_first: bool) -> BodyEnd:
