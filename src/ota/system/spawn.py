@@ -242,8 +242,10 @@ def _spawn_failed(request: SpawnRequest, error: OSError | ValueError) -> SpawnEr
         return _failed("OTA_SPAWN_NOT_FOUND", f"{program}: not found", why, next_step, 127)
     if error.errno in (errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ENOENT, errno.ENOTDIR):
         return _not_executable(program, found, error)
+    # A shell says 126 of a command line that is too long: the program is there and cannot be executed.
+    code = 126 if error.errno == errno.E2BIG else 1
     return _failed(
-        "OTA_SPAWN_FAILED", f"cannot start {program}", why, _NEXT_OTHER.get(error.errno or 0, ""), 1
+        "OTA_SPAWN_FAILED", f"cannot start {program}", why, _NEXT_OTHER.get(error.errno or 0, ""), code
     )
 
 
