@@ -54,6 +54,14 @@ def test_a_full_disk_behind_standard_output_is_said(project, command):
     assert done.stderr == "error: the output could not be written: No space left on device\n"
 
 
+def test_a_report_of_up_that_a_full_disk_swallowed_is_no_success(project):
+    text = "version: 1\nproject: {name: shop}\ntasks: {go: {run: 'true'}}\n"
+    repo = project({"ota.yaml": text + "workflows: {default: work, work: {setup: {task: go}}}\n"})
+    done = shell(repo, "ota up >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.endswith("error: the output could not be written: No space left on device\n")
+
+
 @pytest.mark.parametrize("command", LISTINGS)
 @pytest.mark.parametrize(
     "env",

@@ -9,7 +9,7 @@ Source: commands specification 1.1, 1.10, 1.15.
 import gc
 import sys
 
-from ota.cli.streams import drop_output, is_output_lost, prepare_streams
+from ota.cli.streams import drop_output, is_output_lost, prepare_streams, tell_lost
 
 TYPE_CHECKING = False  # `typing` costs more than this whole module
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def main(argv: "Sequence[str] | None" = None, *, is_process: bool = False) -> in
         if not is_output_lost(error):
             raise
         drop_output()
-        print(f"error: the output could not be written: {error.strerror}", file=sys.stderr)
+        tell_lost(error)
         return EXIT_FAILED
 
 

@@ -37,6 +37,23 @@ def is_output_lost(error: OSError) -> bool:
     return error.filename is None and error.errno in _STREAM_ERRORS
 
 
+def tell_lost(error: OSError) -> None:
+    """Say that output was lost; nobody can be told when it was standard error's."""
+    try:  # noqa: SIM105  `contextlib` would be imported for this alone
+        print(f"error: the output could not be written: {error.strerror}", file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def code_after(code: int, *losses: "OSError | None") -> int:
+    """What a command ends with when outputs it wrote itself may have been lost: never a silent success."""
+    lost = next((loss for loss in losses if loss is not None), None)
+    if lost is None:
+        return code
+    tell_lost(lost)
+    return code or 1
+
+
 def drop_output() -> None:
     """Point standard output at nothing, or the interpreter would complain again on its way out."""
     import os

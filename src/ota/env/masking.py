@@ -175,7 +175,7 @@ class MaskStream:
         return self._take(self._masker._hold_from(self._buffer))
 
     def learn(self, masker: Masker) -> None:
-        """From here on another masker decides, which knows at least the same secrets; also of what is held."""
+        """From here on another masker decides, one that knows these secrets too; also of what is held."""
         self._masker = masker
 
     def flush(self) -> bytes:

@@ -7,6 +7,7 @@ formats nothing.
 Source: runtime specification 20.1; commands specification 1.10.
 """
 
+import errno
 import os
 import select
 
@@ -15,6 +16,7 @@ from ota.system.interrupts import is_stop_requested
 
 STUCK_LIMIT_S = 1.0
 _TURN_S = 0.1
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _PIECE_BYTES = 4096
 """A pipe that poll calls writable takes this much without blocking."""
 
@@ -30,6 +32,8 @@ class OutputSink:
         self._poller.register(descriptor, select.POLLOUT)
         self._clock = clock
         self._is_lost = not _is_writable(descriptor)
+        self.no_room: OSError | None = None
+        """Why a file did not take all of it: unlike a reader who left, its owner wants to know."""
 
     @property
     def is_lost(self) -> bool:
@@ -43,8 +47,10 @@ class OutputSink:
             while view and not self._is_lost:
                 if self._wait():
                     view = view[self._write_piece(view) :]
-        except OSError:
+        except OSError as error:
             self._is_lost = True
+            if error.errno in _NO_ROOM:
+                self.no_room = error
 
     def _write_piece(self, view: memoryview) -> int:
         try:

@@ -6,6 +6,7 @@ Source: commands specification 2; json-and-receipts 3.12, 3.13; decision D20.
 from ota.cli.flags import Arguments, usage_error
 from ota.cli.run_arguments import is_meant_as_path, is_path, read_inputs, trailing_word, typed_again
 from ota.cli.session import Session
+from ota.cli.streams import code_after
 from ota.contract.grammar import parse_memory
 from ota.contract.load import Loaded
 from ota.env.masking import Masker
@@ -29,11 +30,12 @@ def run(arguments: Arguments, session: Session) -> int:
         from ota.cli.commands.run_preview import preview
 
         return preview(arguments, session, loaded, plan, host)
+    display = _display(arguments, session, plan)
     ran = run_plan(
         plan,
         loaded,
         options=_options(arguments),
-        display=_display(arguments, session, plan),
+        display=display,
         host=host,
         environ=environ(),
         read_file=repository_reader(loaded.root),
@@ -46,11 +48,11 @@ def run(arguments: Arguments, session: Session) -> int:
     archived = _archive(loaded, document) if arguments.has("--archive") else None
     if arguments.is_json:
         _print_json(arguments, session, facts, document, ran, loaded)
-    else:
-        _print_text(arguments, session, facts, plan, loaded, document, ran)
-        if archived is not None:
-            print(archived, file=session.err)
-    return ran.ended.exit_code
+        return code_after(ran.ended.exit_code, display.no_room)
+    lost = _print_text(arguments, session, facts, plan, loaded, document, ran)
+    if archived is not None:
+        print(archived, file=session.err)
+    return code_after(ran.ended.exit_code, display.no_room, lost)
 
 
 # --- what was asked ------------------------------------------------------------------------------
@@ -240,7 +242,8 @@ def _print_text(
     loaded: Loaded,
     document: dict[str, object],
     ran: Ran,
-) -> None:
+) -> OSError | None:
+    """Why the report could not be written, when a file had no room for it."""
     from ota.cli.render import run_text
     from ota.evidence.summary import summary_rows
     from ota.system.sinks import OutputSink, TextSink
@@ -271,3 +274,4 @@ def _print_text(
     shown = style.tamed(ran.masker.mask(text) if ran.masker else text)
     sink = OutputSink(STDERR, is_hurried=ran.ended.status == "interrupted")
     TextSink(sink, encoding=session.err.encoding).write(f"{shown}\n")
+    return sink.no_room

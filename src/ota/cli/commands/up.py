@@ -5,6 +5,7 @@ Source: commands specification 3; json-and-receipts specification 3.14.
 
 from ota.cli.flags import Arguments, usage_error
 from ota.cli.session import Session
+from ota.cli.streams import code_after
 from ota.contract.durations import parse_duration_ms
 from ota.contract.load import Loaded
 from ota.env.masking import Masker
@@ -54,15 +55,16 @@ def run(arguments: Arguments, session: Session) -> int:
         read_file=repository_reader(loaded.root),
         clock=SYSTEM_CLOCK,
     )
-    ran = bring_up_path(up, given, display=_display(arguments, session), masker=Masker(()), keeps=keeps)
+    display = _display(arguments, session)
+    ran = bring_up_path(up, given, display=display, masker=Masker(()), keeps=keeps)
     if ran.ended.status != "blocked":
         loaded.remember()
     facts = fold(ran.events)
     if arguments.is_json:
         _print_json(session, facts, ran, up, loaded)
-    else:
-        _print_text(arguments, session, facts, ran, up, loaded)
-    return ran.ended.exit_code
+        return code_after(ran.ended.exit_code, display.no_room)
+    lost = _print_text(arguments, session, facts, ran, up, loaded)
+    return code_after(ran.ended.exit_code, display.no_room, lost)
 
 
 # --- what was asked ------------------------------------------------------------------------------
@@ -168,7 +170,8 @@ def _print_json(session: Session, facts: RunFacts, ran: Ran, up: UpPlan, loaded:
 
 def _print_text(
     arguments: Arguments, session: Session, facts: RunFacts, ran: Ran, up: UpPlan, loaded: Loaded
-) -> None:
+) -> OSError | None:
+    """Why the report could not be written, when a file had no room for it."""
     from ota.cli.render.up_text import up_text
     from ota.system.sinks import OutputSink, TextSink
 
@@ -180,6 +183,7 @@ def _print_text(
     _tell_plane(session, facts, up)
     sink = OutputSink(STDOUT, is_hurried=ran.ended.status == "interrupted")
     TextSink(sink, encoding=session.out.encoding).write(f"{style.tamed(ran.masker.mask(text))}\n")
+    return sink.no_room
 
 
 def _tell_plane(session: Session, facts: RunFacts, up: UpPlan) -> None:

@@ -57,6 +57,12 @@ class LiveDisplay:
         self._tones: dict[str, Tone] = {}
         self._is_mid_line = False
 
+    @property
+    def no_room(self) -> OSError | None:
+        """Why a file did not take all that tasks printed."""
+        losses = (sink.no_room for sink in self._sinks.values() if sink is not None)
+        return next((loss for loss in losses if loss is not None), None)
+
     def output(self, step: str, task: str, stream: Stream, data: bytes) -> None:
         sink = self._sinks[stream]
         if sink is None:

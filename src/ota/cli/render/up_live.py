@@ -56,6 +56,12 @@ class UpDisplay:
         self._is_mid_line = False
         self._spinner = Spinner(told.write, "Preparing environment...", width=style.width) if spins else None
 
+    @property
+    def no_room(self) -> OSError | None:
+        """Why a file did not take all that tasks printed."""
+        losses = (sink.no_room for sink in self._sinks.values())
+        return next((loss for loss in losses if loss is not None), None)
+
     def output(self, step: str, task: str, stream: Stream, data: bytes) -> None:
         if self._streams and not self._is_quiet:
             self._sinks[stream].write(data)
