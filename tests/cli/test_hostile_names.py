@@ -9,9 +9,8 @@ pytestmark = pytest.mark.edge
 NASTY = """version: 1
 project: {name: "\\e]0;owned\\a"}
 tasks:
-  "\\e[2Jclear": {run: "true", description: "back\\u202espace\\x08"}
-  "two\\nlines": {run: "true"}
-  plain: {run: "exit 3", depends_on: ["\\e[2Jclear"]}
+  clear: {run: "true", description: "back\\u202espace\\x08", notes: "\\e[2Jtwo\\nlines"}
+  plain: {run: "exit 3", depends_on: [clear]}
 """
 LOOKS = (
     ("validate",),
@@ -33,8 +32,14 @@ def test_control_characters_of_a_contract_are_shown_not_sent(project, words):
     assert [c for c in shown if not c.isprintable() and c not in "\n\t"] == []
 
 
-def test_a_name_with_a_line_break_stays_one_item(project):
-    assert "- two\\nlines\n" in project({"ota.yaml": NASTY}).run("tasks").out
+@pytest.mark.parametrize("name", ["a\\nREADY", "\\e[2Jclear", "\\u2028", "--help", "-x"])
+@pytest.mark.parametrize("words", [("validate",), ("tasks", "--use"), ("run", "plain")], ids=" ".join)
+def test_a_name_that_cannot_be_typed_or_shown_is_refused(project, name, words):
+    tasks = f'tasks: {{plain: {{run: "true"}}, "{name}": {{run: "true"}}}}\n'
+    done = project({"ota.yaml": f"version: 1\nproject: {{name: p}}\n{tasks}"}).run(*words)
+    assert (done.code, done.out, done.err.count("OTA_V270")) == (1, "", 1)
+    assert [c for c in done.err if not c.isprintable() and c != "\n"] == []
+    assert "\nREADY" not in done.err
 
 
 def test_own_colours_survive_the_taming():

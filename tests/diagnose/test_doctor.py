@@ -1,6 +1,7 @@
 """`ota doctor`: every finding broken once, the order of findings, what it leaves alone."""
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -661,7 +662,8 @@ def test_listener_errors_are_the_same_field_errors_everywhere(
         ("", 1),
         ("node_modules\n", 1),
         (".ota/state/\n", 1),
-        (".ota/state/*\n.ota/receipts\n", 0),
+        (".ota/state/*\n.ota/receipts\n", 1),
+        (".ota/state/*\n.ota/receipts\n.ota/contracts/**\n", 0),
         ("/.ota/\n", 0),
         (".ota\r\n", 0),
     ],
@@ -686,7 +688,16 @@ def test_fix_previews_writes_once_and_only_appends(project, assert_schema):
     assert "Fixes" in done.out
     written = repo.read(".gitignore")
     assert written.startswith("node_modules\n\n# ota")
-    assert ".ota/state/\n.ota/receipts/\n" in written
+    assert ".ota/state/\n.ota/receipts/\n.ota/contracts/\n" in written
+    assert repo.run("run", "t", "--archive").code == 0
+    status = subprocess.run(
+        ["git", "status", "--porcelain", "--", ".ota"],
+        cwd=repo.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert status.stdout == ""
     _, again = diagnosed(repo, "--fix")
     assert again["fix"]["planned_count"] == 0
     assert (repo.read(".gitignore"), again["findings"]) == (written, [])

@@ -15,9 +15,9 @@ from ota.system.files import read_bytes
 
 FILE = ".gitignore"
 COMMENT = "# ota: local state and receipts"
-_WANTED: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (".ota/state/", (".ota/state", ".ota/state/", ".ota/state/*", ".ota/state/**")),
-    (".ota/receipts/", (".ota/receipts", ".ota/receipts/", ".ota/receipts/*", ".ota/receipts/**")),
+_WANTED: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
+    (f"{folder}/", (folder, f"{folder}/", f"{folder}/*", f"{folder}/**"))
+    for folder in (".ota/state", ".ota/receipts", ".ota/contracts")
 )
 _ALL = (".ota", ".ota/", ".ota/*", ".ota/**")
 
@@ -83,7 +83,7 @@ def hygiene_findings(scene: Scene) -> tuple[Finding, ...]:
         )
     if not ignored.missing:
         return ()
-    listed = " and ".join(f"`{rule}`" for rule in ignored.missing)
+    listed = ", ".join(f"`{rule}`" for rule in ignored.missing)
     return (
         Finding(
             code="OTA_REPO_HYGIENE_OTA_STATE_GITIGNORE",

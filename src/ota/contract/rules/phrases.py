@@ -65,7 +65,7 @@ def unknown_name(
 
 
 def empty_keys(rule: str, path: FieldPath, owner: str, keys: Mapping[str, object]) -> Iterator[Violation]:
-    """Keys of a mapping that name nothing."""
+    """Keys of a mapping that name nothing, or that no line of text can show as they are."""
     for key in sorted(keys):
         if is_empty(key):
             yield Violation(
@@ -74,4 +74,12 @@ def empty_keys(rule: str, path: FieldPath, owner: str, keys: Mapping[str, object
                 summary=f"{owner} has an empty name in `{dotted(path)}`",
                 why="a name must not be empty",
                 next="give the entry a name, or remove it",
+            )
+        elif not key.isprintable():
+            yield Violation(
+                rule=rule,
+                path=(*path, key),
+                summary=f"{owner} has a name with control characters in `{dotted(path)}`",
+                why="a name is one line of text that can be typed and shown",
+                next="leave line breaks and other control characters out of the name",
             )

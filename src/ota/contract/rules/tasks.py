@@ -37,6 +37,14 @@ NOT_BESIDE_AGGREGATE = (
 def empty_name(subject: Subject) -> Iterator[Violation]:
     """V270."""
     yield from empty_keys("V270", ("tasks",), "`tasks`", subject.contract.tasks)
+    for name in sorted(each for each in subject.contract.tasks if each.startswith("-")):
+        yield Violation(
+            rule="V270",
+            path=("tasks", name),
+            summary=f"task `{name}` has a name that begins with `-`",
+            why="behind `ota run` it would be read as an option, so nobody could run it",
+            next=f"call it `{name.lstrip('-') or 'task'}`",
+        )
 
 
 def no_body(subject: Subject) -> Iterator[Violation]:
