@@ -155,3 +155,12 @@ def test_debug_traces_on_standard_error_and_leaves_standard_output_alone(project
     assert traced.out_bytes == usual.out_bytes
     assert "debug: contract " in traced.err
     assert usual.err == ""
+
+
+def test_of_very_many_findings_text_shows_the_first_and_json_all(project):
+    tasks = "".join(f"  t{number}: {{}}\n" for number in range(250))
+    repo = project({"ota.yaml": f"version: 1\nproject: {{name: p}}\ntasks:\n{tasks}"})
+    done = repo.run("validate")
+    assert done.err.count("OTA_V271") == 100
+    assert "... and 150 more" in done.err and "250 errors" in done.err
+    assert len(repo.run("validate", "--json").json["errors"]) == 250

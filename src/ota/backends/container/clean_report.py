@@ -122,7 +122,7 @@ def making_conflict() -> CleanFailure:
 
 
 def _conflict(engine: str, name: str | None, why: str, pid: int) -> CleanFailure:
-    look = f": `ps -fp {pid}`" if pid else ""
+    way = f", or stop it with `kill -INT {pid}`" if pid else " or stop it"
     return CleanFailure(
         reason="active_execution_conflict",
         engine=engine,
@@ -133,7 +133,7 @@ def _conflict(engine: str, name: str | None, why: str, pid: int) -> CleanFailure
             "OTA_CLEAN_ACTIVE_EXECUTION",
             "nothing was cleaned: a live execution uses this repository",
             why,
-            f"let it finish or stop it{look}, then run `ota clean` again",
+            f"let it finish{way}, then run `ota clean` again",
             title="Clean is blocked",
         ),
     )

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from ota.cli.render.style import Style, Tone
 from ota.errors import Finding, errors_among
 
+SHOWN_FINDINGS = 100
+"""Of one failure, in text: nobody reads more at once. JSON keeps all."""
+
 _MARKS: dict[str, tuple[str, Tone]] = {
     "error": ("ERROR", "error"),
     "warn": ("WARN", "warn"),
@@ -26,7 +29,10 @@ def usage_text(finding: Finding) -> str:
 
 def failure_text(findings: Sequence[Finding], style: Style, *, follow: Sequence[str], command: str) -> str:
     """Every finding, how many there are, and what to type once they are mended."""
-    text = findings_block(findings, style, command=command)
+    text = findings_block(findings[:SHOWN_FINDINGS], style, command=command)
+    rest = len(findings) - SHOWN_FINDINGS
+    if rest > 0:
+        text += f"\n\n... and {rest} more: mend these first; `--json` lists all"
     lines = [f"{count_line(findings)}"] if len(findings) > 1 else []
     if follow:
         lines.append(style.label("Next"))

@@ -8,7 +8,7 @@ Source: contract specification 15.3 (`ensure_virtualenv`).
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ota.contract.model.bodies import EnsureVirtualenv
 from ota.execute.actions.children import Children
@@ -47,6 +47,8 @@ def _is_there(target: Path, part: EnsureVirtualenv) -> bool:
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False
     away = f"move `{part.path}` away, or remove it"
+    if not PurePath(part.path).parts:
+        away = "give the environment a folder of its own, such as `path: .venv`"
     if not (target / _MARK).is_file():
         raise failed(part, f"`{part.path}` exists and is no virtual environment", away)
     if not any(os.access(target / each, os.X_OK) for each in ("bin/python", "Scripts/python.exe")):
