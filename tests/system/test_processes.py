@@ -121,6 +121,7 @@ def test_the_marker_finds_nested_runs_and_nothing_that_only_looks_alike(tmp_path
         child("sleep", "60", run_id),
     ):
         assert set(processes_with_marker(run_id)) == {ours, nested}
+        assert owned_processes("") == (), "no run has no name"
 
 
 def test_marker_of_keeps_the_outer_runs() -> None:

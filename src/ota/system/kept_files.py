@@ -11,6 +11,9 @@ from pathlib import Path
 from ota.errors import HostError
 from ota.system.files import read_bytes, refused
 
+_NOTHING = (FileNotFoundError, NotADirectoryError)
+"""Below what is no folder nothing can be."""
+
 
 def read_if_there(path: Path) -> bytes | None:
     """The content of a file; None when there is none.
@@ -21,7 +24,7 @@ def read_if_there(path: Path) -> bytes | None:
     try:
         return read_bytes(path)
     except HostError as error:
-        if error.findings[0].code == "OTA_FILE_MISSING":
+        if isinstance(error.__cause__, _NOTHING):
             return None
         raise
     except ValueError as error:  # a NUL byte in a name from a damaged file
@@ -36,7 +39,7 @@ def names_in(folder: Path) -> tuple[str, ...]:
     """
     try:
         return tuple(sorted(each.name for each in folder.iterdir()))
-    except FileNotFoundError:
+    except _NOTHING:
         return ()
     except OSError as error:
         raise refused(error, action="read", path=folder) from error
