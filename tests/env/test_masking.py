@@ -220,6 +220,17 @@ def test_secrets_learned_on_the_way_count_for_what_is_held_back() -> None:
     assert shown + stream.feed(b"xyz.") + stream.flush() == b"***."
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_what_is_too_short_for_running_text_is_masked_as_a_whole_line(size: int) -> None:
+    masker = Masker(["k7", "-----BEGIN-----\nMIIEvQIBADANBg\nq0Tz=="])
+    printed = b"k7\na k7\nk7x\r\nk7\r\nMIIEvQIBADANBg\nq0Tz==\nsee q0Tz==x\nk\nk7"
+    shown = b"***\na k7\nk7x\r\n***\r\n***\n***\nsee q0Tz==x\nk\n***"
+    chunks = [printed[at : at + size] for at in range(0, len(printed), size)]
+    assert through_a_stream(masker, chunks) == shown
+    assert masker.mask_bytes(printed) == shown
+    assert masker.mask(printed.decode()) == shown.decode()
+
+
 def test_idling_between_secrets_with_a_common_part_masks_both() -> None:
     masker = Masker(["abab"])
     stream = masker.stream()

@@ -12,8 +12,9 @@ In text, the beginning of a secret counts too where the text was cut (`ota.syste
 shortened before it comes to somebody who knows the secrets.
 
 Values shorter than four characters are left alone in running text: masking every `1` would destroy the output
-and reveal the value by its pattern. In structured values (JSON, receipts) they are masked where they stand
-alone as a whole word. Blank values hide nothing. Numbers in structures keep their type and are not touched.
+and reveal the value by its pattern. They are masked where they are a whole line, as short lines of a value of
+several lines are, and in structured values (JSON, receipts) where they stand alone as a whole word. Blank
+values hide nothing. Numbers in structures keep their type and are not touched.
 
 Source: decisions D14; json-and-receipts specification 1.1 (secrets); policy-and-provisioning specification 4.
 """
@@ -33,7 +34,8 @@ _MASK_BYTES = MASK.encode()
 _NEVER_SECRET = " \t\r\n\f\v*"
 """Blanks, and the mask itself."""
 _SHORTEST_BASE64 = 8
-_SHORTEST_LINE = 16
+_SHORTEST_LINE = 8
+"""Characters a line of a longer value needs to be looked for in running text; below, it must stand alone."""
 _SHOWN_ON_IDLE = 3
 
 
@@ -54,6 +56,10 @@ class Masker:
         self._longest = max(map(len, encoded), default=0)
         short = [re.escape(value) for value in kept if len(value) < SHORTEST_IN_TEXT]
         self._short = re.compile(rf"(?<![^\W_])(?:{'|'.join(short)})(?![^\W_])") if short else None
+        lone = sorted(_lone_lines(kept))
+        self._lone = frozenset(map(as_bytes, lone))
+        whole_line = rf"^(?:{'|'.join(map(re.escape, lone))})(?=\r?$)"
+        self._lone_text = re.compile(whole_line, re.MULTILINE) if lone else None
         firsts = b"".join(sorted({re.escape(pattern[:1]) for pattern in encoded}))
         self._first_byte = re.compile(b"[" + firsts + b"]", re.DOTALL) if firsts else None
 
@@ -80,16 +86,18 @@ class Masker:
 
     def mask(self, text: str) -> str:
         """Running text with every occurrence replaced; overlapping occurrences become one mask."""
-        if self._text is None:
-            return text
-        return _replaced(text, _merged(self._text.occurrences(text)), MASK, "")
+        if self._text is not None:
+            text = _replaced(text, _merged(self._text.occurrences(text)), MASK, "")
+        return self._lone_text.sub(MASK, text) if self._lone_text is not None else text
 
     def mask_bytes(self, content: bytes) -> bytes:
         """The same for bytes of any encoding that keeps ASCII, such as a whole log.
 
         What they end with may be the beginning of a secret, whose writer was ended between two writes of it.
         """
-        return _replaced(content, _merged(self._spans(content, is_over=True)), _MASK_BYTES, b"")
+        masked = _replaced(content, _merged(self._spans(content, is_over=True)), _MASK_BYTES, b"")
+        lines = _LoneLines(self._lone)
+        return lines.feed(masked) + lines.flush()
 
     def mask_value(self, text: str) -> str:
         """One value of a structure (an environment value, an argv word): short secrets count here too."""
@@ -158,6 +166,7 @@ class MaskStream:
 
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
+        self._lines = _LoneLines(masker._lone)
         self._buffer = b""
         self._covered = 0  # bytes at the start of the buffer that lie under a mask already written
         self._shown = 0  # bytes at the start of the buffer that were already written, on idle
@@ -165,22 +174,23 @@ class MaskStream:
     @property
     def held_bytes(self) -> int:
         """Bytes waiting for what comes next."""
-        return len(self._buffer) - max(self._covered, self._shown)
+        return len(self._buffer) - max(self._covered, self._shown) + len(self._lines.held)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes, give back what can be shown now."""
         if not self._masker.longest_bytes:
-            return chunk
+            return self._lines.feed(chunk)
         self._buffer += chunk
-        return self._take(self._masker._hold_from(self._buffer))
+        return self._lines.feed(self._take(self._masker._hold_from(self._buffer)))
 
     def learn(self, masker: Masker) -> None:
         """From here on another masker decides, one that knows these secrets too; also of what is held."""
         self._masker = masker
+        self._lines.lone = masker._lone
 
     def flush(self) -> bytes:
         """The end of the stream: give back everything; a mask for a secret that has only begun."""
-        return self._take(len(self._buffer), is_over=True)
+        return self._lines.feed(self._take(len(self._buffer), is_over=True)) + self._lines.flush()
 
     def idle(self) -> bytes:
         """Nothing came for a while: show the tail of a prompt that merely looks like a secret's beginning.
@@ -192,7 +202,7 @@ class MaskStream:
         if len(self._buffer) > _SHOWN_ON_IDLE or already >= len(self._buffer):
             return b""
         self._shown = len(self._buffer)
-        return self._buffer[already:]
+        return self._lines.feed(self._buffer[already:])
 
     def _take(self, until: int, *, is_over: bool = False) -> bytes:
         """Write the buffer up to `until`; occurrences that reach beyond stay known as covered."""
@@ -212,6 +222,54 @@ class MaskStream:
         self._covered = max(0, position - until)
         self._shown = max(0, shown - until)
         return b"".join(output)
+
+
+class _LoneLines:
+    """Masks what is too short to be looked for in running text, where it is a whole line.
+
+    Held back is only the beginning of a line that can still become one of them.
+    """
+
+    def __init__(self, lone: frozenset[bytes]) -> None:
+        self.lone = lone
+        self.held = b""
+        self._is_at_start = True
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes, give back what can be shown now."""
+        if not self.lone or not data:
+            return data
+        output: list[bytes] = []
+        for line in _split(self.held + data):
+            if line.endswith(b"\n"):
+                output.append(self._whole(line))
+                self._is_at_start = True
+            elif self._is_at_start and self._may_become_one(line):
+                self.held = line
+                return b"".join(output)
+            else:
+                output.append(line)
+                self._is_at_start = False
+        self.held = b""
+        return b"".join(output)
+
+    def flush(self) -> bytes:
+        """The end of the stream."""
+        held, self.held = self.held, b""
+        return self._whole(held)
+
+    def _whole(self, line: bytes) -> bytes:
+        text = line.rstrip(b"\r\n")
+        return _MASK_BYTES + line[len(text) :] if self._is_at_start and text in self.lone else line
+
+    def _may_become_one(self, begun: bytes) -> bool:
+        return any(each.startswith(begun.rstrip(b"\r")) for each in self.lone)
+
+
+def _split(data: bytes) -> list[bytes]:
+    """Lines with their ends; only a newline ends one."""
+    *lines, rest = data.split(b"\n")
+    return [line + b"\n" for line in lines] + ([rest] if rest else [])
 
 
 # --- occurrences --------------------------------------------------------------------------------------------
@@ -304,9 +362,23 @@ def _spellings(value: str) -> Iterator[str]:
 
 def _telling_lines(value: str) -> list[str]:
     """Lines of a key or certificate, without the frame that every such file shares."""
-    lines = (line.strip() for line in re.split(r"[\r\n]+", value))
-    telling = [line for line in lines if len(line) >= _SHORTEST_LINE and not line.startswith("-----")]
-    return telling if "\n" in value or "\r" in value else []
+    return [line for line in _lines(value) if len(line) >= _SHORTEST_LINE]
+
+
+def _lone_lines(values: Iterable[str]) -> Iterator[str]:
+    """What is too short to be masked wherever it occurs."""
+    for value in values:
+        if len(value) < SHORTEST_IN_TEXT and "\n" not in value:
+            yield value
+        for line in _lines(value):
+            if SHORTEST_IN_TEXT <= len(line) < _SHORTEST_LINE and line.strip(_NEVER_SECRET):
+                yield line
+
+
+def _lines(value: str) -> list[str]:
+    """Of a value of several lines; of one line none."""
+    lines = [line.strip() for line in re.split(r"[\r\n]+", value)]
+    return [line for line in lines if not line.startswith("-----")] if len(lines) > 1 else []
 
 
 _JSON_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f", "\b": "\\b"}
