@@ -1,6 +1,7 @@
 """Services of this machine, statement by statement: who starts them, where they are asked, how often."""
 
 import os
+import re
 import subprocess
 
 import psutil
@@ -94,7 +95,8 @@ def test_timeout_bounds_each_attempt_and_retries_their_number(served):
     assert (done.code, "body" in done.out) == (1, False)
     assert deaf.accepted == 5
     assert "5 attempts failed (5 attempts, interval 100ms, timeout 300ms" in done.err
-    assert "no answer within 300 ms" in done.err
+    # what is told is the time that passed, and that is a little more than was given
+    assert re.search(r"no answer within [34]\d\d ms", done.err)
     with serving(silent) as deaf:
         repo.write({"ota.yaml": contract(reached("db", deaf.port, asked), "  go: {run: x}\n")})
         severities = [each["severity"] for each in repo.run("doctor", "--json").json["findings"]
