@@ -232,7 +232,6 @@ def _engine(scene: Scene, engines: tuple[str, ...], field: tuple[str, ...]) -> t
 def _managers(scene: Scene) -> Iterator[Finding]:
     """The CLI of compose managers whose services count here."""
     from ota.diagnose.services import services_in_scope
-    from ota.services.compose import compose_commands, engine_found  # paid only by who diagnoses services
 
     missing: dict[str, tuple[Severity, str]] = {}
     for name in services_in_scope(scene):
@@ -240,6 +239,8 @@ def _managers(scene: Scene) -> Iterator[Finding]:
         control = control_of(service, scene.planes)
         if not isinstance(control, ComposeControl):
             continue
+        from ota.services.compose import compose_commands, engine_found  # paid only by who has such services
+
         engine = engine_found(control, scene)
         is_there = any(_is_there(scene, words[0]) for words in compose_commands(engine))
         if not is_there and (service.required or engine not in missing):
