@@ -1,5 +1,6 @@
 """`ota doctor --mode container` on real engines: what an image has, and nothing left of the question."""
 
+import json
 import os
 
 import pytest
@@ -56,6 +57,20 @@ def test_an_image_that_the_engine_lacks_is_not_fetched(project, engine):
     (first, *_) = done.json["findings"]
     assert first["code"] == "OTA_CONTAINER_IMAGE_UNAVAILABLE", done
     assert f"`{engine.name} pull localhost/ota-test/nowhere`" in first["next"]
+    # where nothing is asked inside, a run would fetch it and go on
+    app = {"backend": "container", "lifecycle": "ephemeral"}
+    app |= {"container": {"image": "localhost/ota-test/nowhere", "engines": [engine.name]}}
+    execution = {"default_context": "app", "contexts": {"app": app}}
+    contract = {
+        "version": 1,
+        "project": {"name": "x"},
+        "execution": execution,
+        "tasks": {"t": {"run": "true"}},
+    }
+    repo.write({"ota.yaml": json.dumps(contract)})
+    done = repo.run("doctor", "--mode", "container", "--json", timeout=100)
+    (told,) = [each for each in done.json["findings"] if each["code"] == first["code"]]
+    assert (told["severity"], done.code) == ("warn", 0)
 
 
 TOOL = "#!/bin/sh\necho tool 1.0\n"

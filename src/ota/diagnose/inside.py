@@ -43,8 +43,8 @@ class Inside(Struct, frozen=True, kw_only=True):
 
 
 def inside_jobs(scene: Scene) -> list[Job]:
-    """One for each context that is used on the container plane and needs anything."""
-    return [partial(_look, scene, each) for each in _wanted(scene) if each.needs]
+    """One for each context that is used on the container plane: for what it needs, else for its image."""
+    return [partial(_look if each.needs else _look_for, scene, each) for each in _wanted(scene)]
 
 
 def _wanted(scene: Scene) -> Iterator[Inside]:
@@ -106,6 +106,18 @@ def _look(scene: Scene, inside: Inside) -> tuple[Finding, ...]:
     if outcomes is None:
         return (_unanswered(scene, inside, engine, answer),)
     return tuple(_told(scene, inside, outcomes))
+
+
+def _look_for(scene: Scene, inside: Inside) -> tuple[Finding, ...]:
+    """Nothing is needed inside, so nothing is run. What is not there, a run would try to fetch."""
+    try:
+        engine = find_engine(inside.engines, scene.environ, should_stop=scene.should_stop, clock=scene.clock)
+        answer = ask(engine, "image", "inspect", "--format", "{{.Id}}", inside.image, limit_s=LIMIT_S)
+    except HostError as error:
+        return _engine_trouble(scene, inside, error.findings[0])
+    if not is_image_missing(answer):
+        return ()
+    return (replace(_unanswered(scene, inside, engine, answer), severity="warn"),)
 
 
 def _asked(engine: Engine, inside: Inside, script: str) -> EngineAnswer:
