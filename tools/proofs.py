@@ -57,7 +57,7 @@ def cells(line: str) -> list[str]:
 
 
 def read_rows(text: str) -> Iterator[Row]:
-    """Every row of every table that has the columns `id` and `issue`."""
+    """Every row of every table that has the columns `id` and `issue`; one that has two ids counts for each."""
     columns: list[str] = []
     for line in text.splitlines():
         if not line.lstrip().startswith("|"):
@@ -68,7 +68,8 @@ def read_rows(text: str) -> Iterator[Row]:
             columns = [value.lower() for value in values]
         elif {"id", "issue"} <= set(columns) and not set(line) <= set("|-: "):
             row = dict(zip(columns, values, strict=False))
-            yield Row(row["id"].strip("`"), row.get("statement", ""), row["issue"])
+            for name in row["id"].split(","):
+                yield Row(name.strip().strip("`"), row.get("statement", ""), row["issue"])
 
 
 def read_claims(record: Path) -> dict[str, Claims]:

@@ -17,7 +17,7 @@ CHECKLIST = """# Rows
 | A-1 | shown | x | 2 | y |
 | A-2 | shown and broken, `a\\|b` | x | 2 | y |
 | A-3 | nobody claims this | x | 2 | y |
-| A-4 | later | x | 3 | y |
+| A-4, B-1 | later | x | 3 | y |
 
 | other | table |
 |---|---|
@@ -74,8 +74,10 @@ def test_rows_are_counted_and_listed_by_what_their_tests_showed(run):
     ]
 
 
-def test_another_issue_has_rows_of_its_own(run):
-    assert run("--issue", "3").stdout.startswith("1 rows of issue 3: 0 proved, 1 unproved, 0 failing\n")
+def test_another_issue_has_rows_of_its_own_and_one_statement_may_have_two_ids(run):
+    done = run("--issue", "3").stdout
+    assert done.startswith("2 rows of issue 3: 0 proved, 2 unproved, 0 failing\n")
+    assert "  A-4  later\n  B-1  later\n" in done
 
 
 def test_a_folder_without_checklists_is_refused(run, tmp_path):
