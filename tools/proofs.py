@@ -57,7 +57,7 @@ def cells(line: str) -> list[str]:
 
 
 def read_rows(text: str) -> Iterator[Row]:
-    """Every row of every table that has the columns `id` and `issue`; one that has two ids counts for each."""
+    """Every row of every table that has the columns `id` and `issue`, once for each of its ids."""
     columns: list[str] = []
     for line in text.splitlines():
         if not line.lstrip().startswith("|"):
