@@ -37,7 +37,7 @@ def test_a_body_keeps_its_output_and_code(shell: str, watches_memory: bool, look
     done = run(
         shell,
         body_script(body, marks=MARKS, watches_memory=watches_memory, looks_after=looks_after),
-        OTA_BODY="b1",
+        OTA_BODY=f"b{os.urandom(6).hex()}",
     )
     assert (done.returncode, done.stdout) == (9, START + b"it's\nhere 2\n")
     assert done.stderr == START + b"oops\n"
@@ -85,7 +85,7 @@ def test_a_home_is_made_for_who_has_none(shell: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("trap", "code"), [("trap 'exit 5' INT; ", 5), ("", 130)])
 def test_the_code_of_a_body_that_is_interrupted_is_its_own(shell: str, trap: str, code: int) -> None:
     script = body_script(f"{trap}kill -INT $PPID $$; sleep 10", marks=MARKS, looks_after=True)
-    assert run(shell, script, OTA_BODY="b2").returncode == code
+    assert run(shell, script, OTA_BODY=f"b{os.urandom(6).hex()}").returncode == code
 
 
 @pytest.mark.edge
