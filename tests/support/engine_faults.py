@@ -61,19 +61,22 @@ class SocketProxy:
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as engine:
             engine.connect(self._target.removeprefix("unix://"))
-            answering = threading.Thread(target=self._answer, args=(engine, client))
+            cut = threading.Event()
+            answering = threading.Thread(target=self._answer, args=(engine, client, cut))
             answering.start()
-            if self._pass_on(client, engine):
+            if self._pass_on(client, engine, cut):
                 for each in (client, engine):
                     with suppress(OSError):
                         each.shutdown(socket.SHUT_RDWR)
             answering.join()
 
-    def _pass_on(self, client: socket.socket, engine: socket.socket) -> bool:
+    def _pass_on(self, client: socket.socket, engine: socket.socket, cut: threading.Event) -> bool:
         """Whether the connection is to be cut; otherwise the client has no more to say, and may listen on."""
         with suppress(OSError):
             while data := client.recv(65536):
                 act = self._judge(data)
+                if act != "pass":
+                    cut.set()  # before the engine can answer: it may be quicker than the cut
                 if act != "refuse":
                     engine.sendall(data)
                 if act != "pass":
@@ -81,9 +84,9 @@ class SocketProxy:
             engine.shutdown(socket.SHUT_WR)
         return False
 
-    def _answer(self, engine: socket.socket, client: socket.socket) -> None:
+    def _answer(self, engine: socket.socket, client: socket.socket, cut: threading.Event) -> None:
         with suppress(OSError):
-            while data := engine.recv(65536):
+            while (data := engine.recv(65536)) and not cut.is_set():
                 client.sendall(data)
             client.shutdown(socket.SHUT_WR)
 
