@@ -12,7 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 from ota.system import process_table
-from ota.system.process_table import marker_of, observe_command, observe_process, observe_processes
+from ota.system.process_table import (
+    carries_marker,
+    marker_of,
+    observe_command,
+    observe_process,
+    observe_processes,
+)
 from ota.system.processes import (
     Identity,
     descendants,
@@ -122,6 +128,24 @@ def test_the_marker_finds_nested_runs_and_nothing_that_only_looks_alike(tmp_path
     ):
         assert set(processes_with_marker(run_id)) == {ours, nested}
         assert owned_processes("") == (), "no run has no name"
+
+
+def test_a_process_that_exchanges_its_program_for_another_is_never_a_stranger(tmp_path: Path) -> None:
+    """The system shows a process without its variables for that moment; this one does nothing else."""
+    again = tmp_path / "again"
+    again.write_text('exec /bin/sh "$0"\n')
+    run_id = new_run_id()
+    with child("/bin/sh", str(again), OTA_RUN_MARKER=run_id) as identity:
+        assert all(carries_marker(identity.pid, run_id) for _ in range(300))
+
+
+def test_a_process_without_any_variables_is_nobodys() -> None:
+    process = subprocess.Popen(["sleep", "60"], env={})
+    try:
+        assert not carries_marker(process.pid, new_run_id())
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_marker_of_keeps_the_outer_runs() -> None:

@@ -8,6 +8,7 @@ Source: runtime specification 7.4 (start time, field 22 of `/proc/<pid>/stat`).
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,10 @@ RUN_MARKER = "OTA_RUN_MARKER"
 _COMMAND_LIMIT = 200
 _PS_LIMIT_S = 5.0
 _DEAD_STATES = "ZXx"
+_EXCHANGE_LOOKS = 5
+_EXCHANGE_PAUSE_S = 0.001
+_MEMORY = 20
+"""Which of the fields after the name tells the size of its memory; 0 for a thread of the system itself."""
 HAS_PROC = sys.platform.startswith("linux") and Path("/proc/self/stat").exists()
 
 
@@ -109,8 +114,33 @@ def carries_marker(pid: int, run_id: str) -> bool:
     The value is the chain of runs, outermost first, so that a run inside a task of another run
     belongs to both. Processes of other users cannot be read, and so are never ours.
     """
-    environment = _read_proc(pid, "environ") if HAS_PROC else _environment_with_ps(pid)
+    environment = _started_with(pid) if HAS_PROC else _environment_with_ps(pid)
     return _marker_names(environment, run_id)
+
+
+def _started_with(pid: int) -> bytes:
+    """The variables a process was started with.
+
+    While a process exchanges its program for another, Linux shows it without any; a look in that
+    moment must not make it a stranger, so there is another.
+    """
+    for _ in range(_EXCHANGE_LOOKS):
+        environment = _read_proc(pid, "environ")
+        if environment or not _may_have_variables(pid):
+            return environment
+        time.sleep(_EXCHANGE_PAUSE_S)
+    return b""
+
+
+def _may_have_variables(pid: int) -> bool:
+    """Not so if it is gone, a part of the system, or somebody else's.
+
+    The place of its variables proves nothing: within the exchange it has no length, like the place of
+    one that really was started without any.
+    """
+    stat = _read_proc(pid, "stat")
+    has_memory = bool(stat) and stat[stat.rindex(b")") + 2 :].split()[_MEMORY] != b"0"
+    return has_memory and os.access(f"/proc/{pid}/environ", os.R_OK)
 
 
 def _marker_names(environment: bytes, run_id: str) -> bool:
@@ -207,8 +237,6 @@ def _from_ps(words: list[str]) -> ProcessFacts:
 
 
 def _seconds(started: list[str]) -> int:
-    import time
-
     return int(time.mktime(time.strptime(" ".join(started), "%a %b %d %H:%M:%S %Y")))
 
 
