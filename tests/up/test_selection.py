@@ -391,13 +391,27 @@ def test_a_preview_that_would_be_blocked_says_why(upped, assert_schema):
     assert "BLOCKED" in text.out and "Primary Blocker Missing tool: no-such-tool" in text.out
 
 
+REQUIRED = "env:\n  vars: {TOKEN: {required: true}}\n  sources: [{kind: dotenv, path: .env}]\n"
+
+
 def test_what_setup_may_mend_is_a_warning_of_the_preview(upped, assert_schema):
-    more = "env:\n  vars:\n    TOKEN: {required: true}\n"
-    repo = upped(contract(tasks=SETUP, workflow="    setup: {task: setup}\n", more=more))
+    port = free_port()
+    makes = "  setup: {action: {kind: ensure_file, path: .env, value: 'TOKEN=made'}}\n"
+    repo = upped(contract(tasks=makes + web(port), workflow=APP, more=REQUIRED))
     result = repo.run("up", "--dry-run", "--json")
     assert_schema(result.json, "up")
     assert (result.code, result.json["status"]) == (0, "READY WITH WARNINGS")
     assert "`setup` comes first and may mend it" in result.json["blockers"][0]["why"]
+    assert repo.run("up").code == 0
+
+
+def test_what_setup_lacks_itself_blocks_the_preview_as_it_does_the_run(upped):
+    repo = upped(contract(tasks=SETUP, workflow="    setup: {task: setup}\n", more=REQUIRED))
+    result = repo.run("up", "--dry-run", "--json")
+    assert (result.code, result.json["status"]) == (1, "BLOCKED")
+    assert [each["code"] for each in result.json["blockers"]] == ["OTA_ENV_MISSING"]
+    assert repo.run("up").code == 1
+    assert not (repo.path / "order.txt").exists()
 
 
 # --- how it is told ------------------------------------------------------------------------------

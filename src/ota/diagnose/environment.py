@@ -37,6 +37,11 @@ def _is_about_files(finding: Finding) -> bool:
     return finding.code not in ("OTA_ENV_MISSING", "OTA_ENV_INVALID")
 
 
+def missing_variable(name: str) -> str:
+    """What is said of a required variable without a value."""
+    return f"Missing environment variable: {name}"
+
+
 def _entry(scene: Scene, entry: EnvEntry) -> Iterator[Finding]:
     name = entry.name
     is_declared = name in scene.contract.env.vars
@@ -44,7 +49,7 @@ def _entry(scene: Scene, entry: EnvEntry) -> Iterator[Finding]:
     if entry.status == "missing" and entry.blocked_by is None:
         yield Finding(
             code="OTA_ENV_MISSING",
-            summary=f"Missing environment variable: {name}",
+            summary=missing_variable(name),
             why="it is required, and no layer, declared source, default or the shell gives it a value",
             next=f"`ota env --why {name}` shows where it may come from; {entry.next}, "
             f"then rerun `{scene.rerun}`",

@@ -6,10 +6,14 @@ decision D18.
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
+from ota.contract.model.bodies import EnsureBundle, FileStep
 from ota.contract.model.env import EnvProfile, EnvSource
 from ota.contract.model.tasks import AdapterInputs, AdapterOverlay, EnvBinding, FromService
 from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, LayerName, RenderedDotenv
 from ota.resolve.bodies import is_compose_body
+from ota.resolve.plan import ActionBody, BodyPlan
 from ota.resolve.render_plan import RenderPlan
 from ota.resolve.scope import Scope, TaskScope
 from ota.system.addresses import address_text
@@ -30,7 +34,7 @@ def contract_layers(scope: Scope) -> EnvLayers:
     return _layers(scope, tuple(_profile_layers(scope)), required=())
 
 
-def task_layers(ts: TaskScope, required: tuple[str, ...]) -> EnvLayers:
+def task_layers(ts: TaskScope, required: tuple[str, ...], body: BodyPlan | None) -> EnvLayers:
     """Everything one task's environment is made of."""
     scope, task = ts.scope, ts.task
     layers: list[EnvLayer] = [
@@ -55,7 +59,29 @@ def task_layers(ts: TaskScope, required: tuple[str, ...]) -> EnvLayers:
         layers.append(_values(ts, "branch", ts.branch_field, ts.branch.env, ts.branch.env_bindings))
     layers += _instance_layers(ts)
     kept = tuple(layer for layer in layers if layer.values or layer.file is not None)
-    return _layers(scope, kept, required=required)
+    layered = _layers(scope, kept, required=required)
+    is_maker = _writes_files_only(body) and ts.choice.plane != "remote"
+    return _before_it_is_made(layered) if is_maker else layered
+
+
+def _writes_files_only(body: BodyPlan | None) -> bool:
+    if not isinstance(body, ActionBody):
+        return False
+    steps = body.action.steps if isinstance(body.action, EnsureBundle) else (body.action,)
+    return all(isinstance(step, FileStep) for step in steps)
+
+
+def _before_it_is_made(layers: EnvLayers) -> EnvLayers:
+    """For an action that writes files: it may be what makes those that values come from.
+
+    It starts no program and reads no variable but those it names itself, so what the contract requires of
+    everybody is taken where it is there, and not missed where it is not.
+    """
+    return replace(
+        layers,
+        variables={name: replace(each, required=False) for name, each in layers.variables.items()},
+        sources=tuple(replace(each, must_exist=False) for each in layers.sources),
+    )
 
 
 def _layers(scope: Scope, overlay: tuple[EnvLayer, ...], *, required: tuple[str, ...]) -> EnvLayers:

@@ -353,7 +353,7 @@ def _task(ts: TaskScope, closure_is_scoped: bool) -> TaskPlan:
     given = resolve_inputs(ts)
     targets = plan_targets(ts, given)
     inputs = with_target_values(ts, given, input_values(targets, given))
-    env = task_layers(ts, needs.env)
+    env = task_layers(ts, needs.env, body)
     boundary = tuple(boundary_refusals(ts, context))
     # A mode the task does not have needs no second word on the body it does not have there either.
     mode_is_refused = any(finding.code == "OTA_MODE_UNSUPPORTED" for finding in boundary)

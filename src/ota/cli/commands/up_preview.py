@@ -15,6 +15,7 @@ from ota.cli.flags import Arguments
 from ota.cli.session import Session
 from ota.diagnose.diagnosis import preconditions
 from ota.diagnose.documents import summary_document
+from ota.diagnose.environment import missing_variable
 from ota.diagnose.report import grouped, in_order, verdict_of
 from ota.diagnose.scene import Scene
 from ota.errors import Finding
@@ -46,7 +47,7 @@ def preview(arguments: Arguments, session: Session, up: UpPlan, keeps: Keeps) ->
         scene, found = diagnosed(session, arguments, ask)
     except Interrupted as interrupted:
         return interrupted.exit_code
-    findings = in_order([*up_refusals(up, keeps), *_as_seen_before(up, found)])
+    findings = in_order([*up_refusals(up, keeps), *_as_seen_before(up, scene, found)])
     verdict = verdict_of(findings)
     status = "BLOCKED" if verdict.errors else "RUNNABLE WITH WARNINGS" if verdict.warnings else "RUNNABLE"
     document = up_preview_document(
@@ -71,11 +72,17 @@ def preview(arguments: Arguments, session: Session, up: UpPlan, keeps: Keeps) ->
     return 0 if document["ok"] else 1
 
 
-def _as_seen_before(up: UpPlan, findings: Iterable[Finding]) -> Iterable[Finding]:
-    """What is missing now may be made by prepare or setup, which a preview cannot know."""
+def _as_seen_before(up: UpPlan, scene: Scene, findings: Iterable[Finding]) -> Iterable[Finding]:
+    """What is missing now may be made by prepare or setup, which a preview cannot know.
+
+    What the very first step lacks itself nobody makes.
+    """
     makers = [name for name in (up.prepare, up.setup) if name is not None]
+    first = next(iter(up.plan.steps.values()), None)
+    lacking = scene.env_of(first.task).entries if first is not None else ()
+    stuck = {missing_variable(each.name) for each in lacking if each.status == "missing"}
     for finding in findings:
-        if makers and finding.severity == "error" and is_curable(finding):
+        if makers and finding.summary not in stuck and finding.severity == "error" and is_curable(finding):
             names = " and ".join(f"`{name}`" for name in makers)
             why = f"{finding.why}; now, that is: {names} comes first and may mend it".removeprefix("; ")
             finding = replace(finding, severity="warn", why=why)

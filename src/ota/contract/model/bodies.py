@@ -275,11 +275,11 @@ class BuildContainerImage(Struct, frozen=True, kw_only=True, tag_field="kind", t
     provider: Literal["docker"] = "docker"
 
 
+FileStep = CopyIfMissing | EnsureEnvFile | EnsureFile | EnsureDirectory
+"""Writes files and starts no program."""
+
 BundleStep = (
-    CopyIfMissing
-    | EnsureEnvFile
-    | EnsureFile
-    | EnsureDirectory
+    FileStep
     | EnsureVirtualenv
     | EnsureGitCheckout
     | EnsureGitCheckouts
@@ -298,10 +298,7 @@ Action = BundleStep | BuildContainerImage | EnsureBundle
 SequenceStep = (
     DependencyHydration
     | ToolBootstrap
-    | CopyIfMissing
-    | EnsureEnvFile
-    | EnsureFile
-    | EnsureDirectory
+    | FileStep
     | EnsureVirtualenv
     | EnsureGitCheckout
     | EnsureGitCheckouts

@@ -23,6 +23,7 @@ from ota.contract.model.bodies import (
     EnsureGitCheckout,
     EnsureGitTemplate,
     EnvFileVar,
+    FileStep,
     GitCheckout,
     RandomValue,
 )
@@ -37,9 +38,8 @@ _PRIVATE_FILE = 0o600
 _SHORTEST_SECRET = 8
 """Characters; a generated value below that hides nothing, and masking it would riddle the output."""
 
-FilePart = CopyIfMissing | EnsureEnvFile | EnsureFile | EnsureDirectory
 GitPart = EnsureGitCheckout | GitCheckout | EnsureGitTemplate
-"""Not done here; with file parts, what makes files in the checkout wherever the task runs."""
+"""Not done here; with file steps, what makes files in the checkout wherever the task runs."""
 
 
 class Files(Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Files(Struct, frozen=True, kw_only=True):
     """Takes values that must not be shown from now on."""
 
 
-def apply_file_part(files: Files, part: FilePart) -> str:
+def apply_file_part(files: Files, part: FileStep) -> str:
     """Carry out one file action; what was done, in words.
 
     Raises:
@@ -112,7 +112,7 @@ def _learn_file(files: Files, part: EnsureFile) -> None:
             _learn(files, spot.read()[:4096].decode("utf-8", "replace").strip())
 
 
-def _is_file(files: Files, part: FilePart, name: str) -> bool:
+def _is_file(files: Files, part: FileStep, name: str) -> bool:
     """Whether the file to be made is there already; anything else in its place is refused."""
     with open_spot(files.root, name, part) as spot:
         facts = None if spot is None else spot.facts()
@@ -122,7 +122,7 @@ def _is_file(files: Files, part: FilePart, name: str) -> bool:
     return facts is not None
 
 
-def _source(files: Files, part: FilePart, name: str, field: str) -> tuple[bytes, int]:
+def _source(files: Files, part: FileStep, name: str, field: str) -> tuple[bytes, int]:
     """Content and mode of the file to copy from."""
     with open_spot(files.root, name, part) as spot:
         facts = None if spot is None else spot.facts()
@@ -131,7 +131,7 @@ def _source(files: Files, part: FilePart, name: str, field: str) -> tuple[bytes,
         return spot.read(), facts.st_mode & 0o777
 
 
-def _created(files: Files, part: FilePart, name: str, content: bytes, mode: int, told: str) -> str:
+def _created(files: Files, part: FileStep, name: str, content: bytes, mode: int, told: str) -> str:
     with open_spot(files.root, name, part, make_parents=True) as spot:
         assert spot is not None
         return told if spot.create(content, mode=mode) else f"kept {name}"

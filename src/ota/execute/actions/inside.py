@@ -22,12 +22,13 @@ from ota.contract.model.bodies import (
     CopyIfMissing,
     DependencyHydration,
     EnsureVirtualenv,
+    FileStep,
     GitCheckout,
     SequenceStep,
     ToolBootstrap,
 )
 from ota.execute.actions.failure import Unsupported, failed, kind_of, needs_engine
-from ota.execute.actions.files import FilePart, GitPart
+from ota.execute.actions.files import GitPart
 from ota.execute.actions.packages import (
     PackagePart,
     addresses_of,
@@ -43,7 +44,7 @@ from ota.execute.process import BodyEnd
 from ota.resolve.injection import CONTAINER_WORKSPACE
 from ota.resolve.plan import ArgvBody, StepPlan, TaskPlan
 
-HostPart = FilePart | GitPart
+HostPart = FileStep | GitPart
 Part = BundleStep | SequenceStep | Action | GitCheckout
 
 

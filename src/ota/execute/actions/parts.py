@@ -24,6 +24,7 @@ from ota.contract.model.bodies import (
     EnsureGitCheckouts,
     EnsureGitTemplate,
     EnsureVirtualenv,
+    FileStep,
     GitCheckout,
     Prepare,
     PrepareSequence,
@@ -33,7 +34,7 @@ from ota.contract.model.bodies import (
 from ota.errors import OtaError
 from ota.execute.actions.children import ChildEndedError, Children
 from ota.execute.actions.failure import ActionFailedError, Unsupported, failed, kind_of, needs_engine
-from ota.execute.actions.files import FilePart, Files, GitPart, apply_file_part
+from ota.execute.actions.files import Files, GitPart, apply_file_part
 from ota.execute.actions.packages import (
     PackagePart,
     addresses_of,
@@ -62,7 +63,7 @@ def unsupported_action(step: Step) -> Unsupported | None:
         if isinstance(part, DependencyHydration | ToolBootstrap):
             if (what := unsupported_package_part(part)) is not None:
                 return what
-        elif not isinstance(part, FilePart | EnsureVirtualenv | GitPart):
+        elif not isinstance(part, FileStep | EnsureVirtualenv | GitPart):
             return needs_engine(kind_of(part))
     return None
 

@@ -39,7 +39,9 @@ def preview_document(
     """The whole document. `findings` are what the caller observed beside: requirements, admission."""
     task = plan.requested_step.task
     resolved = resolve_step_env(plan, loaded, host, environ, read)
-    told = preview_findings(plan, resolved, findings)
+    first = next(iter(plan.steps.values()))
+    own = resolve_step_env(plan, loaded, host, environ, read, step=first.id)
+    told = preview_findings(plan, resolved, findings, stuck=own.findings)
     errors = [finding for finding in told if finding.severity == "error"]
     is_safe = task.name in AgentSafety(loaded.contract).effective
     document: Document = {
@@ -77,21 +79,28 @@ def preview_document(
 
 
 def preview_findings(
-    plan: Plan, resolved: ResolvedEnv, others: Sequence[Finding] = ()
+    plan: Plan, resolved: ResolvedEnv, others: Sequence[Finding] = (), *, stuck: Sequence[Finding] = ()
 ) -> tuple[Finding, ...]:
-    """Why a run would not start, and what it would warn of; each once, errors first."""
+    """Why a run would not start, and what it would warn of; each once, errors first.
+
+    `stuck` is what the very first step lacks itself: no step comes before it that could provide it.
+    """
     found: dict[tuple[str, str], Finding] = {}
-    for finding in (*plan.refusals(), *_as_seen_before_the_run(plan, resolved.findings), *others):
+    seen = _as_seen_before_the_run(plan, resolved.findings, {(each.code, each.summary) for each in stuck})
+    for finding in (*plan.refusals(), *seen, *others):
         found.setdefault((finding.code, finding.summary), finding)
     ranks = {"error": 0, "warn": 1, "info": 2}
     return tuple(sorted(found.values(), key=lambda finding: ranks[finding.severity]))
 
 
-def _as_seen_before_the_run(plan: Plan, findings: Sequence[Finding]) -> Iterator[Finding]:
+def _as_seen_before_the_run(
+    plan: Plan, findings: Sequence[Finding], stuck: set[tuple[str, str]]
+) -> Iterator[Finding]:
     """What is missing now may be made by an earlier step, which a preview cannot know: told, not refused."""
     earlier = [step.task.name for step in plan.steps.values() if step.relation == "depends_on"]
     for finding in findings:
-        if earlier and finding.severity == "error" and finding.code in _MAY_BE_MADE:
+        is_stuck = (finding.code, finding.summary) in stuck
+        if earlier and not is_stuck and finding.severity == "error" and finding.code in _MAY_BE_MADE:
             names = ", ".join(f"`{name}`" for name in earlier[:3]) + (" ..." if len(earlier) > 3 else "")
             why = f"{finding.why}; now, that is: {names} runs first and may provide it".removeprefix("; ")
             finding = replace(finding, severity="warn", why=why)
