@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ota.contract.load import Loaded
 from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
+from ota.evidence.leftovers import leftover
 from ota.evidence.next_steps import next_actions
 from ota.execute.events import Diagnosed, EnvValue, LadderRung
 from ota.resolve.documents.workflows import workflow_document
@@ -425,7 +426,10 @@ def _logs(facts: RunFacts) -> Document | None:
 def _footprint(facts: RunFacts) -> Document | None:
     if facts.footprint is None:
         return None
-    return {"checked": facts.footprint.was_checked, "left_behind": list(facts.footprint.left_behind)}
+    return {
+        "checked": facts.footprint.was_checked,
+        "left_behind": [*map(leftover, facts.footprint.left_behind)],
+    }
 
 
 def _summary(facts: RunFacts) -> Document:

@@ -6,6 +6,7 @@ Source: commands specification 2.10.
 from ota.contract.grammar import format_memory
 from ota.contract.load import Loaded
 from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
+from ota.evidence.leftovers import leftover_warning
 from ota.resolve.plan import Plan
 
 Row = tuple[str, str]
@@ -143,13 +144,5 @@ def _warnings(facts: RunFacts) -> list[str]:
     if facts.log_failure is not None:
         warnings.append(f"log capture failed: {facts.log_failure}")
     if facts.footprint is not None:
-        warnings += [_left_behind(text) for text in facts.footprint.left_behind]
+        warnings += map(leftover_warning, facts.footprint.left_behind)
     return warnings
-
-
-def _left_behind(text: str) -> str:
-    if text.startswith("container "):
-        return f"incomplete cleanup: {text} was not removed"
-    if text.startswith("inside "):
-        return f"still running {text}"
-    return f"still running, in a session of its own: {text}"

@@ -377,10 +377,35 @@ class LeftRunning(Struct, frozen=True, kw_only=True):
     """Where it goes on printing; repository-relative."""
 
 
-class Footprint(Struct, frozen=True, kw_only=True):
-    """What still carries the run's marker after the run: checked, not assumed."""
+class LeftProcess(Struct, frozen=True, kw_only=True):
+    """A process that still carries the run's marker."""
 
-    left_behind: tuple[str, ...]
+    pid: int
+    command: str
+    """Masked."""
+
+
+class LeftContainer(Struct, frozen=True, kw_only=True):
+    """A container that was made for the run alone, and that no engine said is gone."""
+
+    container: str
+    engine: str
+
+
+class LeftInside(Struct, frozen=True, kw_only=True):
+    """What a body left running in a container that stays."""
+
+    container: str
+    pids: tuple[int, ...]
+
+
+LeftBehind = LeftProcess | LeftContainer | LeftInside
+
+
+class Footprint(Struct, frozen=True, kw_only=True):
+    """What is still there after the run: checked, not assumed."""
+
+    left_behind: tuple[LeftBehind, ...]
     was_checked: bool = True
 
 

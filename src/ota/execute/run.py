@@ -24,6 +24,10 @@ from ota.execute.events import (
     Event,
     Failure,
     Footprint,
+    LeftBehind,
+    LeftContainer,
+    LeftInside,
+    LeftProcess,
     RunEnded,
     RunNote,
     RunStarted,
@@ -205,7 +209,7 @@ def release_announced(facts: JournalFacts) -> Released:
     return release(facts)
 
 
-def _left_in_engines(events: list[Event]) -> tuple[str, ...]:
+def _left_in_engines(events: list[Event]) -> tuple[LeftBehind, ...]:
     """Containers made for this run alone that no engine said are gone; what runs on in those that stay."""
     made = {
         event.container: event.engine
@@ -214,13 +218,10 @@ def _left_in_engines(events: list[Event]) -> tuple[str, ...]:
     }
     left = [event for event in events if isinstance(event, ContainerLeft)]
     gone = {event.container for event in left if event.is_gone}
-    containers = tuple(f"container {name} ({engine})" for name, engine in made.items() if name not in gone)
-    inside = tuple(
-        f"inside {event.container}: pid {', '.join(map(str, event.left_inside))}"
-        for event in left
-        if event.left_inside
+    return (
+        *(LeftContainer(container=name, engine=engine) for name, engine in made.items() if name not in gone),
+        *(LeftInside(container=each.container, pids=each.left_inside) for each in left if each.left_inside),
     )
-    return containers + inside
 
 
 def end_and_look(context: RunContext, *, is_good: bool) -> None:
@@ -233,9 +234,11 @@ def end_and_look(context: RunContext, *, is_good: bool) -> None:
         record = end_what_is_owned(mark, (), since_ticks=context.journal.since_ticks, clock=context.clock)
         if record.ended or record.survived:
             context.journal.cleaned(len(record.ended))
-    left = observe_footprint(context.run_id, since_ticks=context.journal.since_ticks).processes
-    texts = tuple(f"pid {each.identity.pid} ({context.masker.mask(each.command)})" for each in left)
-    context.stream.emit(Footprint(left_behind=(*texts, *_left_in_engines(context.stream.events))))
+    left = tuple(
+        LeftProcess(pid=each.identity.pid, command=context.masker.mask(each.command))
+        for each in observe_footprint(context.run_id, since_ticks=context.journal.since_ticks).processes
+    )
+    context.stream.emit(Footprint(left_behind=(*left, *_left_in_engines(context.stream.events))))
 
 
 def _marks_to_end(context: RunContext, *, is_good: bool) -> tuple[str, ...]:
