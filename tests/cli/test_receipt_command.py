@@ -157,6 +157,33 @@ def test_evidence_that_is_asked_for_needs_no_valid_contract(repo, text):
     assert repo.run("receipt", "--show", "latest").code == 0
     assert repo.run("receipt", "--history", "--json").json["summary"]["archive_count"] == 1
     assert repo.run("receipt").code == 1
+    named = repo.run("receipt", "--history", "--file", "ota.yaml", "--json")
+    assert (named.code, named.json["summary"]["archive_count"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "archives_will_do"),
+    [
+        (("--file", "a/ota.yaml"), True),
+        (("a",), True),
+        (("--file", "a"), False),
+        (("--file", "none/x.yaml"), False),
+    ],
+    ids=str,
+)
+def test_a_contract_that_is_not_there_has_no_history_and_not_that_of_another(
+    repo, assert_schema, words, archives_will_do
+):
+    repo.run("run", "good", "--archive")
+    (repo.path / "a").mkdir()
+    done = repo.run("receipt", "--history", *words, "--json")
+    assert (done.code, done.json["ok"], "[OTA_CONTRACT_" in done.json["error"]) == (1, False, True), done
+    assert_schema(done.json, "receipt")
+    (repo.path / "a/.ota/receipts").mkdir(parents=True)
+    beside = repo.run("receipt", "--history", *words, "--json")
+    assert beside.code == (0 if archives_will_do else 1)
+    if archives_will_do:
+        assert beside.json["summary"]["archive_count"] == 0, "those beside it, not those from here"
 
 
 def _listeners(first, second):

@@ -244,7 +244,8 @@ def _is_here(folder: Path) -> bool:
 
 def _canonical(path: Path) -> Path:
     """Without `..`: the root becomes `OTA_WORKSPACE`, and one repository has one name."""
-    return absolute(path).parent.resolve() / path.name
+    whole = absolute(path)  # `.` has a name from the root on
+    return whole.parent.resolve() / whole.name
 
 
 def _absent(summary: str, next_: str) -> ContractUnreadableError:
@@ -267,4 +268,4 @@ def shown_path(path: Path) -> str:
         return str(path)
     if relative.count("..") > 2:
         return str(path.resolve())
-    return relative if relative.startswith("..") else f"./{relative}"
+    return relative if relative == "." or relative.startswith("..") else f"./{relative}"

@@ -96,7 +96,7 @@ def _contractless(arguments: Arguments, session: Session, mode: Plane, searched:
 
     root = absolute(Path(arguments.path or "."))
     found = inspect(root, searched, environ())
-    shown = shown_path(root).removesuffix("/.")
+    shown = shown_path(root)
     if arguments.is_json:
         from ota.cli.render.json import print_document
 

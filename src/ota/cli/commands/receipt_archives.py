@@ -13,6 +13,9 @@ from ota.cli.session import Session, absolute, is_directory, locate, shown_path
 from ota.contract.load import CONTRACT_NAME
 from ota.errors import ContractUnreadableError, Finding, HostError, OtaError
 from ota.evidence.archive import FOLDER, Archived, history, named_archive, scope_of, summary_counts
+from ota.source.reading import read_bytes
+from ota.system.files import is_there
+from ota.system.host import environ
 
 if TYPE_CHECKING:
     from ota.env.masking import Masker
@@ -32,14 +35,22 @@ def look_back(arguments: Arguments, session: Session) -> int:
 
 
 def _contract(arguments: Arguments) -> Path:
-    """The contract beside whose folder `.ota` lies; a folder with archives alone will do."""
+    """The contract beside whose folder `.ota` lies, whatever it says; where it is gone, archives will do.
+
+    Raises:
+        ContractUnreadableError: nothing is there, neither the contract that was named nor archives beside it.
+    """
+    file = arguments.value("--file") or environ().get("OTA_FILE")
+    named = Path(file or arguments.path or ".")
+    contract = absolute(named / CONTRACT_NAME if file is None and is_directory(named) else named)
     try:
-        return locate(arguments.path, arguments.value("--file"))
+        contract = locate(arguments.path, file)
+        if not is_there(contract) or contract.is_dir():
+            read_bytes(contract, shown_path(contract))
     except ContractUnreadableError:
-        root = absolute(Path(arguments.path or "."))
-        if not is_directory(root / FOLDER):
+        if is_directory(contract) or not is_directory(contract.parent / FOLDER):
             raise
-        return root / CONTRACT_NAME
+    return contract
 
 
 # --- one archive ---------------------------------------------------------------------------------
@@ -113,7 +124,6 @@ def _masker(snapshot: object, session: Session) -> "Masker":
     """Knows the secrets of the contract as it is now, and those of the environment that it named then."""
     from ota.cli.diagnosing import make_scene
     from ota.env.masking import Masker
-    from ota.system.host import environ
 
     known = environ()
     env = snapshot.get("env") if isinstance(snapshot, dict) else None
