@@ -366,3 +366,10 @@ def test_stopping_at_a_root_looks_at_every_member(shop, assert_schema):
     text = shop.run("up", "--stop").out
     assert "cannot tell which members ./ota.yaml has" in text
     assert "Nothing was left running" not in text
+    shop.write({".ota/state/workloads/%zz.json": "{}"})
+    both = shop.run("up", "--stop")
+    told, _, following = both.out.partition("Next:")
+    first, second = (each for each in told.splitlines() if each.startswith("  - "))
+    assert (both.code, first.startswith("  - cannot tell which members")) == (1, True), both
+    assert second.startswith("  - %zz.json: cannot tell whether task")
+    assert following.count("\n  - ") == 2

@@ -35,6 +35,19 @@ class _Asked(Struct, frozen=True, kw_only=True):
     """Why there may be more than can be found."""
 
 
+class _Done(Struct, frozen=True, kw_only=True):
+    """What became of what one directory has on record."""
+
+    stopped: tuple[Stopped, ...]
+    unproven: tuple[Finding, ...]
+    """Why there may be more: of no task that is known."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All there is to tell, what is least known first."""
+        return (*self.unproven, *(each.finding for each in self.stopped if each.finding is not None))
+
+
 def stop(arguments: Arguments, session: Session) -> int:
     """End it; 1 when something of it goes on, or cannot be proven."""
     asked = (
@@ -44,9 +57,10 @@ def stop(arguments: Arguments, session: Session) -> int:
     for each in asked:
         own = Session(arguments, out=session.out, err=session.err)
         own.member, own.shown = each.member, session.shown
-        document, stopped = _stop(each, own)
+        done = _stop(each)
+        document = _document(done, own.shown)
         if not arguments.is_json:
-            print("\n" * bool(parts) + _text(document, stopped, own), file=session.out)
+            print("\n" * bool(parts) + _text(done, own, is_good=document["ok"]), file=session.out)
         parts.append(Part(member=each.member, code=0 if document["ok"] else 1, document=document))
     if arguments.is_json:
         from ota.cli.render.json import print_document
@@ -93,14 +107,11 @@ def _of_workflow(arguments: Arguments, session: Session) -> _Asked:
     return _Asked(root=loaded.root, member=session.member, keys=keys)
 
 
-def _stop(asked: _Asked, session: Session) -> tuple[Document, tuple[Stopped, ...]]:
-    findings = asked.findings
-    stopped: tuple[Stopped, ...] = ()
+def _stop(asked: _Asked) -> _Done:
     try:
-        stopped = stop_kept(asked.root, asked.keys)
+        return _Done(stopped=stop_kept(asked.root, asked.keys), unproven=asked.findings)
     except HostError as error:
-        findings += error.findings
-    return _document(stopped, findings, session), stopped
+        return _Done(stopped=(), unproven=(*asked.findings, *error.findings))
 
 
 def _unproven_members(shown: str, cause: Finding) -> Finding:
@@ -115,23 +126,23 @@ def _unproven_members(shown: str, cause: Finding) -> Finding:
     )
 
 
-def _document(stopped: tuple[Stopped, ...], unproven: tuple[Finding, ...], session: Session) -> Document:
+def _document(done: _Done, shown: str) -> Document:
     def count(status: str) -> int:
-        return sum(each.status == status for each in stopped)
+        return sum(each.status == status for each in done.stopped)
 
-    findings = [*unproven, *(each.finding for each in stopped if each.finding is not None)]
+    failed = count("failed") + len(done.unproven)
     document: Document = {
-        "ok": not (count("failed") or unproven),
-        "path": session.shown,
+        "ok": not failed,
+        "path": shown,
         "mode": "stop",
         "summary": {
             "stopped_count": count("stopped"),
             "not_running_count": count("not_running"),
-            "failed_count": count("failed") + len(unproven),
+            "failed_count": failed,
         },
-        "tasks": [_task(each) for each in stopped],
+        "tasks": [_task(each) for each in done.stopped],
     }
-    return document | compact(findings=finding_documents(findings))
+    return document | compact(findings=finding_documents(done.findings))
 
 
 def _task(stopped: Stopped) -> Document:
@@ -148,20 +159,17 @@ def _task(stopped: Stopped) -> Document:
     )
 
 
-def _text(document: Document, stopped: tuple[Stopped, ...], session: Session) -> str:
+def _text(done: _Done, session: Session, *, is_good: bool) -> str:
     style = session.style_of(session.out)
     report = Report(style)
     report.block(style.header("UP", session.shown))
-    report.block(style.good("STOPPED") if document["ok"] else style.other("NOT STOPPED", "error"))
+    report.block(style.good("STOPPED") if is_good else style.other("NOT STOPPED", "error"))
     report.block()
-    of_tasks = [each.finding for each in stopped if each.finding is not None]
-    told: list[Document] = document.get("findings", [])
-    unproven = told[: len(told) - len(of_tasks)]
-    if not (stopped or unproven):
+    if not (done.stopped or done.unproven):
         report.line("Nothing was left running.")
-    report.bullets((*(f"{each['summary']}: {each['why']}" for each in unproven), *map(_line, stopped)))
-    if told:
-        report.next(*(each["next"] for each in told))
+    report.bullets((*(f"{each.summary}: {each.why}" for each in done.unproven), *map(_line, done.stopped)))
+    if done.findings:
+        report.next(*(each.next for each in done.findings))
     return report.text()
 
 
