@@ -41,38 +41,35 @@ def test_an_equal_shape_is_reused_and_the_note_says_so_everywhere(contained, ass
     assert "Note:        persistent container reused" in repo.run("run", "hi").err
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(
-            {"container": {"image": "ota-test/kv"}}, id="image", marks=pytest.mark.proves("S000-81")
-        ),
-        pytest.param(
-            {"attachments": {"isolated_paths": ["node_modules"]}},
-            id="isolation",
-            marks=pytest.mark.proves("S000-83"),
-        ),
-        pytest.param(
-            {"container": {"resources": {"memory": {"default": "128MiB"}}}},
-            id="memory",
-            marks=pytest.mark.proves("S000-73"),
-        ),
-    ],
-)
-@pytest.mark.dealt
-def test_a_drifted_shape_is_recreated_and_told(contained, assert_schema, change):
+@pytest.mark.proves("S000-73")
+@pytest.mark.proves("S000-81")
+@pytest.mark.proves("S000-83")
+def test_a_drifted_shape_is_recreated_and_all_that_drifted_is_told(contained, assert_schema):
     tasks = {"hi": {"run": "echo hi"}}
     repo = contained(tasks, lifecycle="persistent")
     repo.run("run", "hi")
     first = identity(repo)
-    repo.write(tasks, lifecycle="persistent", **change)
+    repo.write(
+        tasks,
+        lifecycle="persistent",
+        container={"image": "ota-test/kv", "resources": {"memory": {"default": "128MiB"}}},
+        attachments={"isolated_paths": ["node_modules"]},
+    )
     document = repo.run("run", "hi", "--json").json
     assert_schema(document, "run")
     assert identity(repo) != first
     (step,) = document["receipt"]["steps"]
+    said = "image changed, dependency isolation changed, memory changed"
     assert step["container_reconciliation"]["action"] == "recreated"
-    assert step["container_reconciliation"]["reason"]
-    assert "persistent container recreated (" in step["detail"]
+    assert step["container_reconciliation"]["reason"] == said
+    assert step["detail"] == f"requested task; persistent container recreated ({said})"
+    # the image alone, and in the summary
+    repo.write(tasks, lifecycle="persistent")
+    repo.run("run", "hi")
+    first = identity(repo)
+    repo.write(tasks, lifecycle="persistent", container={"image": "ota-test/kv"})
+    assert note(repo.run("run", "hi")).endswith("persistent container recreated (image changed)")
+    assert identity(repo) != first
     assert "persistent container reused" in note(repo.run("run", "hi"))
 
 
@@ -89,7 +86,7 @@ def test_another_publication_is_another_container(contained):
 
     assert "persistent container created" in note(served())
     first = identity(repo)
-    assert "persistent container recreated (" in note(served("--host-port", str(other)))
+    assert "recreated (published ports changed)" in note(served("--host-port", str(other)))
     assert identity(repo) != first
 
 

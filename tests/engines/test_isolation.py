@@ -144,7 +144,7 @@ def test_another_isolated_path_recreates_the_container(
     before = repo.container()["Id"]
     repo.write(CONTRACT.replace("[deps]", "[deps, cache]"))
     done = repo.run("setup")
-    assert "persistent container recreated (execution shape changed)" in done.err
+    assert "persistent container recreated (dependency isolation changed)" in done.err
     assert repo.container()["Id"] != before
     assert set(repo.mounts()) == {"/workspace/deps", "/workspace/cache"}
 

@@ -90,7 +90,7 @@ def test_the_founding_example_over_three_runs(engine: Engine, on_engine: MakeCon
     second = repo.container()
     assert second["HostConfig"]["Memory"] == 4294967296
     assert second["Id"] != first["Id"]
-    assert "persistent container recreated (execution shape changed)" in done.err
+    assert "persistent container recreated (memory changed)" in done.err
     repo.run("test")
     third = repo.container()
     assert third["HostConfig"]["Memory"] == 2147483648

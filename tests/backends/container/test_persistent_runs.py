@@ -18,7 +18,6 @@ pytestmark = pytest.mark.engine
 
 CREATED = "persistent container created"
 REUSED = "persistent container reused"
-DRIFTED = "persistent container recreated (execution shape changed)"
 
 
 def ids(bench: Bench) -> list[str]:
@@ -61,23 +60,25 @@ def test_a_secret_travels_with_the_exec_and_in_no_command_line(bench: Bench) -> 
 
 
 @pytest.mark.parametrize(
-    "edit",
+    ("changes", "edit"),
     [
-        {"image": KV},
-        {"memory_bytes": 96 << 20},
-        {"isolated_paths": ("node_modules",)},
-        {"user": "1000:1000"},
-        {"compose_projects": ("otatest-shape",)},
+        ("image", {"image": KV}),
+        ("memory", {"memory_bytes": 96 << 20}),
+        ("dependency isolation", {"isolated_paths": ("node_modules",)}),
+        ("user", {"user": "1000:1000"}),
+        ("networks", {"compose_projects": ("otatest-shape",)}),
     ],
-    ids=lambda edit: next(iter(edit)),
 )
 @pytest.mark.dealt
-def test_another_shape_recreates_the_container(bench: Bench, edit: dict[str, object]) -> None:
+def test_another_shape_recreates_the_container_and_says_what_changed(
+    bench: Bench, changes: str, edit: dict[str, object]
+) -> None:
     work = bench.work("true", memory_bytes=64 << 20)
     bench.persistent(work)
     before = ids(bench)
     again = bench.persistent(changed(work, **edit))
-    assert again.prepared.notes[-1] == DRIFTED and again.prepared.was == "recreated"
+    assert again.prepared.notes[-1] == f"persistent container recreated ({changes} changed)"
+    assert again.prepared.was == "recreated"
     assert len(bench.names()) == 1 and ids(bench) != before
     assert bench.persistent(changed(work, **edit)).prepared.notes[-1] == REUSED
 
@@ -85,7 +86,7 @@ def test_another_shape_recreates_the_container(bench: Bench, edit: dict[str, obj
 def test_another_publication_recreates_the_container(bench: Bench) -> None:
     bench.persistent(bench.work("true", listeners=[listener(bind=8080)]))
     again = bench.persistent(bench.work("true", listeners=[listener(bind=8081)]))
-    assert again.prepared.notes[-1] == DRIFTED
+    assert again.prepared.notes[-1] == "persistent container recreated (published ports changed)"
     assert len(bench.names()) == 1
 
 

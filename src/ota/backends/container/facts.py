@@ -28,6 +28,7 @@ from ota.backends.container.identity import (
     LABEL_MANAGED,
     LABEL_OWNER_PID,
     LABEL_OWNER_START,
+    LABEL_PARTS,
     LABEL_REPO,
     LABEL_RUN,
     LABEL_SHAPE,
@@ -112,6 +113,7 @@ _OWN_LABELS = (
     LABEL_RUN,
     LABEL_FAMILY,
     LABEL_SHAPE,
+    LABEL_PARTS,
 )
 # Each value as JSON: a label of a stranger may hold tabs and line ends that look like another container.
 _DOCKER_LINE = "\t".join(

@@ -31,6 +31,7 @@ LABEL_OWNER_START = "dev.ota.owner_start"
 LABEL_RUN = "dev.ota.run"
 LABEL_FAMILY = "dev.ota.persistent.family"
 LABEL_SHAPE = "dev.ota.persistent.shape"
+LABEL_PARTS = "dev.ota.persistent.parts"
 LABEL_KIND = "dev.ota.kind"
 LABEL_PATH = "dev.ota.path"
 LABEL_CONTEXT = "dev.ota.context"
@@ -178,19 +179,24 @@ class ContainerIdentity(Struct, frozen=True, kw_only=True):
     @property
     def shape(self) -> str:
         """What makes two containers equivalent; env and command are not part of it."""
-        return stable_digest(
-            "shape",
-            self.shared or "",
-            self.context or DEFAULT_CONTEXT,
-            self.image,
-            self.engine,
-            ",".join(self.networks),
-            ",".join(each.text for each in self.publications),
-            ",".join(self.isolated_paths),
-            str(self.memory_bytes or ""),
-            self.user or "",
-            self.platform or "",
-        )
+        whose = (self.shared or "", self.context or DEFAULT_CONTEXT, self.engine)
+        return stable_digest("shape", *whose, *self._parts().values())
+
+    @property
+    def parts(self) -> str:
+        """Each part of the shape for itself, so that a later run can say which of them changed."""
+        return ",".join(f"{name}:{stable_digest(value)[:8]}" for name, value in self._parts().items())
+
+    def _parts(self) -> dict[str, str]:
+        return {
+            "image": self.image,
+            "ports": ",".join(each.text for each in self.publications),
+            "isolation": ",".join(self.isolated_paths),
+            "memory": str(self.memory_bytes or ""),
+            "networks": ",".join(self.networks),
+            "user": self.user or "",
+            "platform": self.platform or "",
+        }
 
     @property
     def volumes(self) -> tuple[IsolatedVolume, ...]:
@@ -292,6 +298,25 @@ def ephemeral_labels(
 def persistent_labels(token: str, *, family: str, shape: str) -> dict[str, str]:
     """Labels of a container that outlives the run that made it."""
     return {**_owned(token), LABEL_LIFECYCLE: "persistent", LABEL_FAMILY: family, LABEL_SHAPE: shape}
+
+
+_CHANGED = {
+    "image": "image changed",
+    "ports": "published ports changed",
+    "isolation": "dependency isolation changed",
+    "memory": "memory changed",
+    "networks": "networks changed",
+    "user": "user changed",
+    "platform": "platform changed",
+}
+
+
+def what_changed(old: Labels, wanted: ContainerIdentity) -> str:
+    """Why a container of another shape cannot be reused; what it does not tell is its shape as a whole."""
+    known = dict(part.split(":", 1) for part in old.get(LABEL_PARTS, "").split(",") if ":" in part)
+    now = dict(part.split(":", 1) for part in wanted.parts.split(","))
+    changed = [said for name, said in _CHANGED.items() if name in known and known[name] != now[name]]
+    return ", ".join(changed) or "execution shape changed"
 
 
 def volume_labels(token: str, volume: IsolatedVolume) -> dict[str, str]:

@@ -24,6 +24,7 @@ from ota.backends.container.engine import Engine, EngineAnswer, ask, refusal, re
 from ota.backends.container.facts import Listed, inspect_containers
 from ota.backends.container.identity import (
     LABEL_FAMILY,
+    LABEL_PARTS,
     LABEL_SHAPE,
     ContainerIdentity,
     ephemeral_labels,
@@ -32,6 +33,7 @@ from ota.backends.container.identity import (
     persistent_labels,
     publications_of,
     stable_digest,
+    what_changed,
 )
 from ota.backends.container.images import fetch_image, is_image_missing
 from ota.backends.container.leases import Leases
@@ -70,7 +72,6 @@ __all__ = ["BodyEnding", "PersistentRun", "end_body", "signal_body"]
 CREATED = "persistent container created"
 REUSED = "persistent container reused"
 STARTED = "persistent container reused (existing container was started)"
-DRIFTED = "persistent container recreated (execution shape changed)"
 WAS_STOPPED = "persistent container recreated (existing container was stopped before execution)"
 STOPPED_BEFORE_EXEC = "persistent container recreated (container stopped and was recreated before exec)"
 
@@ -154,10 +155,10 @@ class PersistentRun:
         found = next((each for each in listed if each.name == identity.persistent_name), None)
         if found is None:
             self._create(identity)
-            return ("recreated", DRIFTED) if swept else ("created", CREATED)
+            return ("recreated", _drifted(swept[0], identity)) if swept else ("created", CREATED)
         if not is_persistent(found.labels) or found.labels.get(LABEL_SHAPE) != identity.shape:
             self._recreate(identity, found)
-            return "recreated", DRIFTED
+            return "recreated", _drifted(found, identity)
         if found.is_running is False or self._is_broken:
             self._recreate(identity, found)
             is_again = self._attempt > 1
@@ -167,7 +168,7 @@ class PersistentRun:
         self._join(identity.persistent_name, found.networks)
         return "reused", REUSED if found.is_running else STARTED
 
-    def _sweep_family(self, identity: ContainerIdentity, listed: Sequence[Listed]) -> int:
+    def _sweep_family(self, identity: ContainerIdentity, listed: Sequence[Listed]) -> list[Listed]:
         """Remove what served this work in another shape."""
         old = [
             each
@@ -177,7 +178,9 @@ class PersistentRun:
             and each.labels.get(LABEL_FAMILY) == identity.family
             and each.labels.get(LABEL_SHAPE) != identity.shape
         ]
-        return sum(self._take_away(each) for each in old)
+        for each in old:
+            self._take_away(each)
+        return old
 
     def _recreate(self, identity: ContainerIdentity, found: Listed) -> None:
         self._take_away(found)
@@ -253,7 +256,10 @@ class PersistentRun:
         return ask(engine, "run", "-d", *words, work.container.image, *keeper_arguments())
 
     def _labels(self, identity: ContainerIdentity) -> dict[str, str]:
-        return persistent_labels(self._token, family=identity.family, shape=identity.shape)
+        return {
+            **persistent_labels(self._token, family=identity.family, shape=identity.shape),
+            LABEL_PARTS: identity.parts,
+        }
 
     def _volumes(self, identity: ContainerIdentity) -> None:
         import os
@@ -307,7 +313,7 @@ class PersistentRun:
             if found is not None:
                 self._take_away(found)
             self._create(identity)
-            was, note = "recreated", DRIFTED
+            was, note = "recreated", _recreated("published ports changed")
             ports = self._reported(identity.persistent_name, own)
         wrong = next((port for port, now in zip(own, ports, strict=True) if not _agrees(port, now)), None)
         if wrong is not None:
@@ -370,8 +376,8 @@ class PersistentRun:
         )
         cli_environ = cli_environment(engine, environment)
         labels = self._labels(identity)
-        # another task may have made it: its family is that task's, and proves as much
-        proof = {key: value for key, value in labels.items() if key != LABEL_FAMILY}
+        # another task, or an earlier ota, may have made it: other labels are theirs, these prove as much
+        proof = {key: value for key, value in labels.items() if key not in (LABEL_FAMILY, LABEL_PARTS)}
         intent = self._scene.journal.container(engine.program, name, proof, body=mark)
         return Prepared(
             engine=engine,
@@ -451,6 +457,14 @@ def standing_identity(engine: Engine, work: Work, user: UserChoice) -> Container
         networks=compose_networks(work.container.compose_projects),
         user=user.user,
     )
+
+
+def _drifted(old: Listed, wanted: ContainerIdentity) -> str:
+    return _recreated(what_changed(old.labels, wanted))
+
+
+def _recreated(reason: str) -> str:
+    return f"persistent container recreated ({reason})"
 
 
 def _agrees(wanted: PublishedPort, reported: PublishedPort) -> bool:
