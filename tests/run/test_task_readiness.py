@@ -236,8 +236,12 @@ def test_a_process_that_lives_and_says_that_it_is_ready_is_not_when_it_never_lis
     assert "6 attempts failed" in done.err
     assert "refused" in done.err
     assert "External" not in done.err
+    assert "printed nothing" not in done.err, "it did print"
     receipt = repo.run("run", "web", "--json").json["receipt"]
     assert receipt["runtime"]["primary_endpoint"]["confirmed"] is False
+    rungs = {each["rung"]: each["standing"] for each in receipt["steps"][0]["readiness"]["ladder"]}
+    assert (rungs["process_alive"], rungs["socket_bound"]) == ("holds", "broken")
+    assert rungs["answers_from_host"] == "not_reached"
 
 
 @pytest.mark.proves("S003-03")

@@ -79,6 +79,9 @@ class StepOutput:
     ) -> None:
         self.excerpt = Excerpt()
         self.has_printed = False
+        """Ever."""
+        self.is_fresh = False
+        """Since somebody last looked, and set it back."""
         self.gate: Gate | None = None
         """What of the child's bytes the body printed, where somebody else speaks as well."""
         self._step = step
@@ -108,7 +111,7 @@ class StepOutput:
         self._take(stream, data)
 
     def _take(self, stream: Stream, data: bytes) -> None:
-        self.has_printed = True
+        self.has_printed = self.is_fresh = True
         self._deliver(stream, self._filters[stream].feed(data) if self._filters else data)
 
     def idle(self) -> None:

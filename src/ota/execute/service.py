@@ -285,8 +285,8 @@ class ServiceAttendant:
     def _confirm_when_quiet(self) -> None:
         """A confirmation waits for quiet output, so that it is not torn apart on the terminal."""
         now = self._now()
-        if self._output.has_printed:
-            self._output.has_printed = False
+        if self._output.is_fresh:
+            self._output.is_fresh = False
             self._last_output_at = now
         for listener, reached_at in list(self._unconfirmed.items()):
             if now - self._last_output_at >= QUIET_S or now - reached_at >= QUIET_LIMIT_S:
