@@ -480,6 +480,19 @@ def test_secrets_are_in_no_report(upped):
         assert "token is ***" in result.out + result.err
 
 
+@pytest.mark.parametrize("columns", ["200", "40", "24"])
+def test_a_secret_is_not_seen_either_where_a_narrow_terminal_would_break_it(upped, columns):
+    more = "env:\n  vars:\n    PHRASE: {secret: true}\n"
+    more += 'checks: [{name: leaky, kind: health, severity: error, run: "cat .env.setup >&2; exit 3"}]\n'
+    tasks = "  setup: {run: 'true', env_files: [.env.setup]}\n"
+    repo = upped(contract(tasks=tasks, workflow="    setup: {task: setup}\n", more=more))
+    words = ("correct", "horse", "battery", "staple", "quite", "plainly")
+    repo.write({".env.setup": 'PHRASE="{}  {}\t{} {} {} {}"\n'.format(*words)})
+    result = repo.run("up", env={"COLUMNS": columns})
+    assert (result.code, 'PHRASE="***"' in result.out) == (1, True), result
+    assert not [word for word in words if word in result.out + result.err]
+
+
 def test_six_independent_services_take_about_as_long_as_the_slowest(upped):
     ports = [free_port() for _ in range(6)]
     services = "".join(host_service(f"s{n}", port, delay_s=1.0) for n, port in enumerate(ports))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ota.cli.flags import Arguments
-from ota.cli.render.style import Style
+from ota.cli.render.style import Mask, Style
 from ota.contract.load import CONTRACT_NAME, Loaded, load, may_be_member
 from ota.errors import ContractUnreadableError, Finding, Place
 from ota.source.reading import SHOWN_LIMIT, one_line, unreadable
@@ -54,10 +54,14 @@ class Session:
         if loaded is not None:
             self.shown = loaded.shown
 
-    def style_of(self, stream: TextIO) -> Style:
-        """How text looks on a stream: rich, plain, coloured."""
+    def style_of(self, stream: TextIO, mask: Mask = str) -> Style:
+        """How text looks on a stream: rich, plain, coloured; `mask` hides the secrets in it."""
         return Style.for_stream(
-            stream, is_plain=self.is_plain, is_concise=self.is_concise, member=self.member or ""
+            stream,
+            is_plain=self.is_plain,
+            is_concise=self.is_concise,
+            member=self.member or "",
+            mask=mask,
         )
 
     def debug(self, text: str) -> None:

@@ -248,7 +248,7 @@ def _print_text(
     from ota.evidence.summary import summary_rows
     from ota.system.sinks import OutputSink, TextSink
 
-    style = session.style_of(session.err)
+    style = session.style_of(session.err, ran.masker.mask)
     blocks: list[list[str]] = []
     failure = facts.ended.failure
     is_live = _is_live(arguments)
@@ -271,7 +271,6 @@ def _print_text(
         blocks.append(run_text.next_block(facts, plan, style))
     gap = "\n" if style.is_concise else "\n\n"
     text = gap.join("\n".join(block) for block in blocks)
-    shown = style.tamed(ran.masker.mask(text) if ran.masker else text)
     sink = OutputSink(STDERR, is_hurried=ran.ended.status == "interrupted")
-    TextSink(sink, encoding=session.err.encoding).write(f"{shown}\n")
+    TextSink(sink, encoding=session.err.encoding).write(f"{style.tamed(text)}\n")
     return sink.no_room

@@ -175,14 +175,14 @@ def _print_text(
     from ota.cli.render.up_text import up_text
     from ota.system.sinks import OutputSink, TextSink
 
-    style = session.style_of(session.out)
+    style = session.style_of(session.out, ran.masker.mask)
     receipt = {}
     if arguments.has("--receipt"):
         receipt = ran.masker.mask_json(up_receipt(facts, up, loaded, observe_host()))
     text = up_text(facts, ran, up, loaded, style, receipt=receipt, was_live=arguments.has("--stream"))
     _tell_plane(session, facts, up)
     sink = OutputSink(STDOUT, is_hurried=ran.ended.status == "interrupted")
-    TextSink(sink, encoding=session.out.encoding).write(f"{style.tamed(ran.masker.mask(text))}\n")
+    TextSink(sink, encoding=session.out.encoding).write(f"{style.tamed(text)}\n")
     return sink.no_room
 
 

@@ -3,6 +3,7 @@
 Source: commands specification 1.7; decision D17.
 """
 
+from collections.abc import Callable
 from typing import Literal, TextIO
 
 from ota.system.host import environ
@@ -32,6 +33,9 @@ _CONTROLS = {
     )
 }
 
+Mask = Callable[[str], str]
+"""What hides the secrets in a text."""
+
 
 class Style:
     """The look of one output stream."""
@@ -45,6 +49,7 @@ class Style:
         width: int = 88,
         wraps: bool = False,
         member: str = "",
+        mask: Mask = str,
     ) -> None:
         self.is_rich = is_rich
         self.has_colour = has_colour
@@ -52,11 +57,15 @@ class Style:
         self.width = width
         self.member = member
         """The monorepo member that a report is about; every header says it."""
+        self._mask = mask
+        """Before a line is broken: a secret with a blank in it would not be found once a line ends there."""
         self.wraps = wraps
         """Off a terminal lines stay whole, for `grep` and for programs, unless `COLUMNS` asks."""
 
     @classmethod
-    def for_stream(cls, stream: TextIO, *, is_plain: bool, is_concise: bool, member: str = "") -> "Style":
+    def for_stream(
+        cls, stream: TextIO, *, is_plain: bool, is_concise: bool, member: str = "", mask: Mask = str
+    ) -> "Style":
         """Icons and colours only on a capable terminal, and never with `--plain`."""
         facts = observe_terminal(stream)
         return cls(
@@ -66,6 +75,7 @@ class Style:
             width=facts.width,
             wraps=facts.is_terminal or bool(environ().get("COLUMNS")),
             member=member,
+            mask=mask,
         )
 
     def paint(self, text: str, tone: Tone) -> str:
@@ -77,6 +87,7 @@ class Style:
 
         A contract may be a stranger's, and its names are shown before anything of it was trusted.
         """
+        text = self._mask(text)
         if not self.has_colour:
             return text.translate(_CONTROLS)
         import re
@@ -121,6 +132,7 @@ class Style:
     def fold(self, text: str, *, first: str = "", later: str | None = None) -> list[str]:
         """Text behind a label, its further lines hanging under `later`; commands in backticks stay whole."""
         hang = " " * _columns(first) if later is None else later
+        text = self._mask(text)
         if not self.wraps:
             return [first + text]
         from ota.cli.render.wrap import wrapped
