@@ -101,7 +101,9 @@ def test_the_founding_example_over_three_runs(engine: Engine, on_engine: MakeCon
 @pytest.mark.proves("S000-75")
 def test_summary_and_receipt_state_the_amount(engine: Engine, on_engine: MakeContainerProject) -> None:
     repo = on_engine(engine, EXAMPLE)
-    summary = repo.run("test", "--memory", "3GiB").err
+    told = repo.run("test", "--memory", "3GiB", "--receipt").err
+    receipt, _, summary = told.partition("RUN SUMMARY")
+    assert "Memory: 3GiB" in receipt
     assert "Memory:      3GiB" in summary
     document = repo.run("test", "--memory", "3GiB", "--json").json
     assert_schema(document, "run")

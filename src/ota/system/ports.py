@@ -36,6 +36,7 @@ from ota.system.sockets import (
 BindCheck = Literal["free", "taken", "forbidden", "no_such_address"]
 
 RESERVE_ATTEMPTS = 5
+_PORTS_BESIDE = 20
 _LOOK_UP_LIMIT_S = 2.0
 _CONTAINER_ID = re.compile(r"\b([0-9a-f]{64})\b")
 
@@ -66,6 +67,12 @@ def addresses_of_bind(address: str) -> tuple[str, ...]:
     if is_wildcard(address):
         return (plain_address(address),)
     return addresses_of(address, AttemptDeadline(_LOOK_UP_LIMIT_S))
+
+
+def another_port(address: str, port: int) -> int | None:
+    """A free port beside one that is taken, to propose; None when those next to it are taken too."""
+    beside = range(port + 1, min(port + _PORTS_BESIDE, 65_535) + 1)
+    return next((each for each in beside if preflight_bind(address, each) == "free"), None)
 
 
 def _bind_answer(address: str, port: int) -> BindCheck:
@@ -263,7 +270,7 @@ def _described(row: Listener, pid: int, proc: Path) -> PortHolder:
         address=row.address,
         port=row.port,
         pid=pid,
-        command=" ".join(words) or _short_name(pid, proc),
+        command=" ".join(" ".join(words).split()) or _short_name(pid, proc),
         user=_user_name(row.uid),
         since=_started_at(pid, proc),
         container=_container(pid, words, proc),

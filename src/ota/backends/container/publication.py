@@ -132,7 +132,7 @@ def conflict(engine: Engine, work: Work, port: PublishedPort, said: str = "") ->
         holder,
         subject=f"task `{work.task}`, listener `{port.listener}`",
         place=work.place(port.listener),
-        host_port_command=work.host_port_command(port.host_port) if port.mode == "fixed" else "",
+        host_port_command=_elsewhere(work, port),
     )
     if container is not None:
         stop = f"{engine.name} stop {container.name}"
@@ -149,9 +149,19 @@ def conflict(engine: Engine, work: Work, port: PublishedPort, said: str = "") ->
 
 
 def _other_ways(work: Work, port: PublishedPort) -> list[str]:
-    assert port.host_port is not None
-    command = work.host_port_command(port.host_port) if port.mode == "fixed" else ""
+    command = _elsewhere(work, port)
     return [*([f"run `{command}`"] if command else []), "declare another port or `auto`"]
+
+
+def _elsewhere(work: Work, port: PublishedPort) -> str:
+    """The command that publishes it on a port nobody has; empty when there is none."""
+    from ota.system.ports import another_port
+
+    assert port.host_port is not None
+    primary = next((each.name for each in work.listeners if each.is_primary), None)
+    can_move = port.mode == "fixed" and port.listener == primary
+    free = another_port(port.host_address, port.host_port) if can_move else None
+    return work.host_port_command(free) if free is not None else ""
 
 
 def container_on(engine: Engine, address: str, port: int) -> Listed | None:

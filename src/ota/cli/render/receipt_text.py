@@ -13,6 +13,7 @@ import msgspec
 from ota.cli.render.listing import Document, Report, pairs
 from ota.cli.render.style import Style
 from ota.cli.render.task_text import workflow_line
+from ota.contract.grammar import format_memory
 from ota.evidence.archive import Archived
 from ota.system.addresses import address_text
 
@@ -21,6 +22,7 @@ _FACTS = {
     "context": "Context",
     "lifecycle": "Lifecycle",
     "image": "Image",
+    "container_memory_bytes": "Memory",
     "target": "Target",
     "provider": "Provider",
     "cwd": "Cwd",
@@ -98,7 +100,11 @@ def _facts(report: Report, receipt: Document, summary: Document) -> None:
     workflow = _map(receipt, "workflow")
     report.row("Workflow", workflow_line(workflow) if "name" in workflow else None)
     report.row("Task", _word(receipt.get("task")))
-    report.rows({key: _word(receipt.get(key)) for key in _FACTS}, _FACTS)
+    facts = {key: _word(receipt.get(key)) for key in _FACTS}
+    memory = receipt.get("container_memory_bytes")
+    if isinstance(memory, int):
+        facts["container_memory_bytes"] = format_memory(memory)
+    report.rows(facts, _FACTS)
     report.row("Started", _word(receipt.get("started_at")))
     report.row("Duration", f"{receipt['duration_ms']} ms" if "duration_ms" in receipt else None)
     report.section("Steps")
