@@ -250,6 +250,23 @@ checks:
         assert "token is ***" in done.out
 
 
+def test_what_only_a_task_gives_a_secret_is_not_told_either(project):
+    contract = (
+        HEAD
+        + """
+env: {vars: {TOKEN: {secret: true}}}
+checks: [{name: r, kind: health, severity: error, run: 'cat .env.go; exit 1'}]
+workflows: {default: work, work: {run: {task: go}}}
+tasks: {go: {run: "true", env_files: [.env.go]}}
+"""
+    )
+    repo = project({"ota.yaml": contract, ".env.go": "TOKEN=hunter2hunter2\n"})
+    for words in (("check",), ("doctor", "--json"), ("receipt", "--archive")):
+        done = repo.run(*words)
+        assert (done.code, "hunter2" in done.out + done.err) == (1, False), words
+    assert "TOKEN=***" in repo.run("explain").out
+
+
 @pytest.mark.parametrize(
     ("content", "is_good"),
     [

@@ -8,6 +8,7 @@ Source: doctor specification 5; contract specification 16 (selection); commands 
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from itertools import chain
 
 from ota.contract.load import Loaded
 from ota.contract.model.workflows import WorkflowReadiness
@@ -157,8 +158,14 @@ class Scene:
 
     @cached_property
     def masker(self) -> Masker:
-        """Hides every secret value the contract's variables have anywhere."""
-        return Masker(self.env.secrets)
+        """Hides every secret value the contract's variables have anywhere: also those a task gives them."""
+        names = {name for name, var in self.scope.contract.env.vars.items() if var.secret}
+        own = (
+            self.env_of(task).secrets
+            for task in (self.path if names else ())
+            if any(layer.file is not None or names & layer.values.keys() for layer in task.env.overlay)
+        )
+        return Masker(chain(self.env.secrets, *own))
 
 
 def _read_once(read: ReadFile) -> ReadFile:
