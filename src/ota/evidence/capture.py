@@ -18,6 +18,7 @@ from ota.diagnose.report import Verdict
 from ota.diagnose.scene import Scene
 from ota.errors import errors_among
 from ota.evidence.archive import Document, archive_context, pointed_at, retire, write_archive
+from ota.evidence.next_steps import one_item
 from ota.evidence.receipt import env_source_document, without_absent
 from ota.execute.environment import shown_value
 from ota.resolve.documents.execution_plan import context_of_task
@@ -61,7 +62,7 @@ def _counts(verdict: Verdict) -> Document:
 def _receipt(scene: Scene, diagnosis: Diagnosis, mode: Plane, lifecycle: Lifecycle | None) -> Document:
     is_ready = diagnosis.verdict.is_ready
     blockers = errors_among(diagnosis.findings)
-    following = list(dict.fromkeys(each.next.replace("; ", ", ") for each in blockers if each.next))[:1]
+    following = list(dict.fromkeys(one_item(each.next) for each in blockers if each.next))[:1]
     env = [shown_value(entry) for entry in scene.env.entries if entry.value is not None]
     return without_absent(
         {

@@ -13,7 +13,14 @@ def next_actions(facts: RunFacts, plan: Plan) -> tuple[str, ...]:
     """What to do now: exact commands of this run, most useful first."""
     ended = facts.ended
     if ended.failure is not None and ended.failure.next:
-        return tuple(text.replace("; ", ", ") for text in ended.failure.next)
+        return tuple(map(one_item, ended.failure.next))
     if ended.status in ("success", "skipped"):
         return (f"`ota tasks --use{plan.request.target}` lists what else can be run",)
     return (f"run it again with `{plan.again}`",)
+
+
+def one_item(text: str) -> str:
+    """Prose for a list that `; ` joins. What stands in backticks is to be typed, and stays as it is."""
+    parts = text.split("`")
+    parts[::2] = [part.replace("; ", ", ") for part in parts[::2]]
+    return "`".join(parts)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ota.contract.load import Loaded
 from ota.evidence.fold import RunFacts, ServiceFacts, StepFacts
 from ota.evidence.leftovers import leftover
-from ota.evidence.next_steps import next_actions
+from ota.evidence.next_steps import next_actions, one_item
 from ota.execute.events import Diagnosed, EnvValue, LadderRung
 from ota.resolve.documents.workflows import workflow_document
 from ota.resolve.endpoints import Endpoint
@@ -188,7 +188,7 @@ def _steps(facts: RunFacts, plan: Plan, phases: Phases) -> list[Document]:
 def _diagnosis(diagnosed: Diagnosed) -> Document:
     errors = [each for each in diagnosed.findings if each.severity == "error"]
     others = [each for each in diagnosed.findings if each.severity == "warn"]
-    told = [each.summary.replace("; ", ", ") for each in (*errors, *others)]
+    told = [one_item(each.summary) for each in (*errors, *others)]
     return without_absent(
         {
             "order": diagnosed.order,
