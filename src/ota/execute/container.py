@@ -7,13 +7,14 @@ is `ota.backends.container`'s; this module turns what it returns into events and
 Source: runtime specification 2, 6, 7, 12, 20; commands specification 2.5, 2.8, 2.9.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from ota.backends.container.engine import Engine, ask, client_directory, never
+from ota.backends.container.engine import CALL_LIMIT_S, Engine, ask, client_directory, never, no_answer
 from ota.backends.container.ephemeral import (
     EphemeralRun,
     Termination,
@@ -53,7 +54,7 @@ from ota.execute.process import Attendant, BodyEnd, NoAttendant, Stop, run_proce
 from ota.resolve.endpoints import with_host_ports
 from ota.resolve.injection import CONTAINER_WORKSPACE
 from ota.resolve.plan import ArgvBody, ContainerLaunchBody, ShellBody, StepPlan
-from ota.system.clock import Deadline
+from ota.system.clock import Clock, Deadline
 from ota.system.journal import Journal, fault_point
 from ota.system.spawn import SpawnRequest, Stream
 from ota.system.workload import Workload, WorkloadEnd
@@ -228,7 +229,8 @@ class _ContainerBody:
         # what tidies up is not hurried by the very interrupt that made it necessary
         patient = replace(engine, should_stop=never)
         if self._step.task.context.lifecycle == "persistent":
-            run = PersistentRun(engine, work, self._environment_for, scene)
+            is_finite = self._step.task.runtime is None
+            run = PersistentRun(engine, work, self._environment_for, scene, may_presume=is_finite)
             return _Persistent(patient, run, context.journal)
         return _Ephemeral(patient, EphemeralRun(engine, work, self._environment_for, scene), context.journal)
 
@@ -239,11 +241,16 @@ class _ContainerBody:
         attendant = self._attendant(prepared, stop)
         may_have_left = True
         try:
-            self._tell_prepared(prepared)
+            if not prepared.is_presumed:
+                self._tell_prepared(prepared)
             fault_point("attach.before")
             end = self._enter(prepared, stop, attendant)
             fault_point("attach.after")
             stop.join()
+            if attendant.is_unanswered:
+                raise HostError(no_answer(prepared.engine, prepared.argv[1:], CALL_LIMIT_S))
+            if attendant.is_proven and not prepared.is_presumed:
+                prepared.remember()
             interrupt = self._context.interrupts.since(self._epoch) if stop.is_blind else None
             if interrupt is not None and end.failure is None:
                 end = replace(end, interrupt=interrupt, exit_code=interrupt.exit_code)
@@ -274,8 +281,9 @@ class _ContainerBody:
             is_gone = is_gone and all(each.code != _LEFT_BEHIND for each in error.findings)
             raise
         finally:
-            left = ContainerLeft(step=self._step.id, container=prepared.name, is_gone=is_gone)
-            self._context.stream.emit(left)
+            if not prepared.is_presumed:  # nobody was told of it either
+                left = ContainerLeft(step=self._step.id, container=prepared.name, is_gone=is_gone)
+                self._context.stream.emit(left)
 
     def _leave(
         self,
@@ -326,7 +334,7 @@ class _ContainerBody:
         runtime = self._step.task.runtime
         mark = StartMark(prepared.start_mark)
         if runtime is None:
-            return _Attendant(NoAttendant(), None, mark, self._tell_begun)
+            return _FiniteAttendant(mark, lambda pid: self._begun(prepared, pid), self._context.clock)
         # sockets and probes: paid only by services
         from ota.backends.container.inside import InsideSockets
         from ota.execute.container_service import ContainerPlane
@@ -545,6 +553,11 @@ class _ContainerBody:
         for text in prepared.warnings:
             self._note(text, is_warning=True)
 
+    def _begun(self, prepared: Prepared, pid: int) -> None:
+        if prepared.is_presumed:  # only now it is known to be the container that can be reused
+            self._tell_prepared(prepared)
+        self._tell_begun(pid)
+
     def _tell_begun(self, pid: int) -> None:
         self._context.stream.emit(
             BodyStarted(
@@ -582,6 +595,9 @@ class _ContainerBody:
 
 class _Attendant:
     """Begins when the body's shell does: what comes before is the engine's."""
+
+    is_unanswered = False
+    """The engine's time was up before the body had begun, and its client was ended."""
 
     def __init__(
         self,
@@ -621,6 +637,11 @@ class _Attendant:
         return self._mark.saw_oom_kill
 
     @property
+    def is_proven(self) -> bool:
+        """Whether the body's shell saw that the container is the one that is meant."""
+        return self._mark.is_proven
+
+    @property
     def left_inside(self) -> tuple[int, ...]:
         """What the body's shell saw of the body after it, as pids inside the container."""
         return self._mark.left
@@ -656,6 +677,25 @@ class _Attendant:
         trouble = self._inner.ended(end)
         # however well it answers elsewhere: it is not where the body and the user were told
         return self._plane.misplaced or trouble if self._plane is not None else trouble
+
+
+class _FiniteAttendant(_Attendant):
+    """Of a body nobody waits for: its engine has as long to let it begin as for any other call."""
+
+    def __init__(self, mark: StartMark, on_begun: Callable[[int], None], clock: Clock) -> None:
+        super().__init__(NoAttendant(), None, mark, on_begun)
+        self._clock = clock
+        self._deadline = Deadline.after(clock, CALL_LIMIT_S)
+
+    def turn(self) -> float | None:
+        if self.has_begun or self._workload is None or self.is_unanswered:
+            return None
+        remaining_s = self._deadline.remaining_s(self._clock)
+        if remaining_s > 0:
+            return remaining_s
+        self.is_unanswered = True
+        self._workload.request_stop(signal.SIGKILL, grace_s=0.0)
+        return None
 
 
 def _is_oom_killed(

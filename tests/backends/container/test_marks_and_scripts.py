@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ota.backends.container.body import Marks, body_script, path_export
+from ota.backends.container.body import NOT_THE_ONE, Marks, Proof, body_script, path_export
 from ota.backends.container.start_mark import StartMark
 
 MARKS = Marks(nonce="00ff")
@@ -105,6 +105,20 @@ def test_what_outlives_a_body_is_told_and_nothing_else(shell: str) -> None:
         os.kill(pid, signal.SIGKILL)
     done = run(shell, body_script("sleep 0.1 & wait", marks=MARKS, looks_after=True), OTA_BODY=mark)
     assert done.stderr == START
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_container_that_cannot_show_that_it_is_the_one_is_told_and_where_needed_not_entered(
+    shell: str,
+) -> None:
+    proof = Proof(text="0123456789abcdef")
+    done = run(shell, body_script("echo ran", marks=MARKS, looks_after=True, proof=proof))
+    assert (done.returncode, done.stdout, done.stderr) == (0, START + b"ran\n", START)
+    required = Proof(text=proof.text, is_required=True)
+    done = run(shell, body_script("echo ran", marks=MARKS, looks_after=True, proof=required))
+    reader = StartMark(MARKS)
+    assert reader.filter("stderr", done.stderr) + reader.filter("stdout", done.stdout) == b""
+    assert (done.returncode, reader.is_started, reader.said) == (125, False, NOT_THE_ONE)
 
 
 # -- reading ---------------------------------------------------------------------------------------------

@@ -28,14 +28,25 @@ _OOM_COUNT = (
     '[ -r "$f" ] || continue; while read -r k v; do '
     '[ "$k" = oom_kill ] && { echo "$v"; return; }; done <"$f"; done; }'
 )
-# Living processes with the body's mark, but for this shell. What looked for them has ended by then.
+# Living processes with the body's mark, but for this shell. What looked for them has ended by then, and is
+# started only when there is a process that was not there before.
 _LEFT = (
-    'set -- $(grep -ls "VARIABLE=$VARIABLE" /proc/[0-9]*/environ 2>/dev/null); __ota_left=; '
+    '__ota_left=; set -- /proc/[0-9]*; [ "$*" = "$__ota_pids" ] || { '
+    'set -- $(grep -ls "VARIABLE=$VARIABLE" /proc/[0-9]*/environ 2>/dev/null); '
     'for f in "$@"; do p=${f#/proc/}; p=${p%/environ}; '
     '{ [ "$p" != $$ ] && read -r l <"/proc/$p/stat"; } 2>/dev/null || continue; '
-    'case "${l##*) }" in [ZX]*) ;; *) __ota_left="$__ota_left $p" ;; esac; done'
+    'case "${l##*) }" in [ZX]*) ;; *) __ota_left="$__ota_left $p" ;; esac; done; }'
 ).replace("VARIABLE", BODY_VARIABLE)
 _KEEPER = "while true; do sleep 3600; done"
+NOT_THE_ONE = "ota: another container has this name"
+"""What the shell says, instead of beginning, in a container that cannot show that it is the one."""
+# Builtins only, as everywhere here. Process 1 is the keeper, or an init that was given its words.
+_SHOWS_PROOF = (
+    "__ota_first=; read -r __ota_first 2>/dev/null </proc/1/cmdline; "
+    'case "$__ota_first" in *PROOF*) MARK ;; *) OTHERWISE ;; esac'
+)
+# What was there before the body and is there after it is no process of the body.
+_BEFORE = 'set -- /proc/[0-9]*; __ota_pids="$*"'
 _PATH_REFERENCE = re.compile(r"\$PATH\b|\$\{PATH\}")
 
 
@@ -65,9 +76,23 @@ class Marks(Struct, frozen=True, kw_only=True):
         return f"{start.removesuffix(' >&2')}; {start}"
 
 
-def keeper_arguments() -> tuple[str, str]:
+class Proof(Struct, frozen=True, kw_only=True):
+    """How a container that stays shows from inside which one it is: its keeper carries the text."""
+
+    text: str
+    is_required: bool = False
+    """Nobody has asked the engine: without the proof the body does not begin."""
+
+    def words(self, marks: Marks) -> str:
+        """The shell words that look for it."""
+        otherwise = f"echo '{NOT_THE_ONE}' >&2; exit 125" if self.is_required else ""
+        script = _SHOWS_PROOF.replace("PROOF", f"ota:{self.text}").replace("MARK", marks.printed("proven"))
+        return script.replace("OTHERWISE", otherwise)
+
+
+def keeper_arguments(proof: str) -> tuple[str, str, str]:
     """What keeps a container running that waits for bodies."""
-    return ("-c", _KEEPER)
+    return ("-c", _KEEPER, f"ota:{proof}")
 
 
 def body_script(
@@ -78,11 +103,12 @@ def body_script(
     makes_home: bool = False,
     watches_memory: bool = False,
     looks_after: bool = False,
+    proof: Proof | None = None,
 ) -> str:
     """The argument of `sh -c`. Without `marks` nothing is written beside the body's own output.
 
     `watches_memory`: a kill for want of memory is told. `looks_after`: processes of the body that outlive
-    it are told.
+    it are told. `proof`: whether the container is the one that is meant is told.
     """
     prelude = [_TRAPS]
     if path is not None:
@@ -94,9 +120,12 @@ def body_script(
     if not (watches_memory or looks_after):
         # A line of its own: the shell has said that it began before it reads a body with a syntax error.
         return "; ".join((*prelude, marks.opening)) + "\n" + body
-    lines = ["; ".join((_OUTLIVE, *prelude[1:]))]
+    lines = [proof.words(marks)] if proof is not None else []
+    lines.append("; ".join((_OUTLIVE, *prelude[1:])))
     if watches_memory:
         lines.append(f"{_OOM_COUNT}; __ota_before=$(__ota_oom)")
+    if looks_after:
+        lines.append(_BEFORE)
     inner = posix_quoted(f"{_TRAPS}\n{body}")
     lines += [marks.opening, f"sh -c {inner}", "__ota_code=$?"]
     if watches_memory:

@@ -61,8 +61,13 @@ class Listed(Struct, frozen=True, kw_only=True):
 
     @property
     def is_running(self) -> bool | None:
-        """None: the engine does not say."""
-        return None if not self.state else self.state == "running"
+        """None: the engine does not say. What is paused runs: somebody may be inside."""
+        return None if not self.state else self.state == "running" or self.is_paused
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether its processes are held."""
+        return self.state == "paused"
 
 
 class Mount(Struct, frozen=True, kw_only=True):

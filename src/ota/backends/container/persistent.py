@@ -4,12 +4,16 @@
     prepared = run.prepare()
     ... spawn prepared.argv; feed its stderr to a StartMark ...
     if the mark never came: run.not_started(prepared, said)   # raises, or returns: prepare() again
+    if the shell saw that it is the one: prepared.remember()  # then the next run may presume so
     to interrupt: signal_body(engine, prepared.name, prepared.body_mark, "INT"); the call ends by itself
     afterwards, if anything may be left: end_body(engine, prepared.name, prepared.body_mark)
     prepared.leave()
 
 One run at a time reconciles a container; any number may be inside one. Nobody takes a container away while
 somebody is inside.
+
+A run that `may_presume` does not ask the engine for a list while nothing has changed since the last run: it
+goes in, and its shell sees whether the container is the one. Where it is not, nothing of the body has run.
 
 Source: runtime specification 7.
 """
@@ -19,7 +23,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from ota.backends.container.arguments import cli_environment, creation_words, environment_words
-from ota.backends.container.body import Marks, body_script, keeper_arguments
+from ota.backends.container.body import NOT_THE_ONE, Marks, Proof, body_script, keeper_arguments
 from ota.backends.container.engine import Engine, EngineAnswer, ask, refusal, require
 from ota.backends.container.facts import Listed, inspect_containers
 from ota.backends.container.identity import (
@@ -48,6 +52,7 @@ from ota.backends.container.publication import (
     published_ports,
     taken_port,
 )
+from ota.backends.container.settled import Settled
 from ota.backends.container.signalling import BodyEnding, end_body, is_nothing_running, signal_body
 from ota.backends.container.starting import not_started_finding
 from ota.backends.container.undo import take_back
@@ -72,6 +77,7 @@ __all__ = ["BodyEnding", "PersistentRun", "end_body", "signal_body"]
 CREATED = "persistent container created"
 REUSED = "persistent container reused"
 STARTED = "persistent container reused (existing container was started)"
+RESUMED = "persistent container reused (existing container was paused, and was resumed)"
 WAS_STOPPED = "persistent container recreated (existing container was stopped before execution)"
 STOPPED_BEFORE_EXEC = "persistent container recreated (container stopped and was recreated before exec)"
 
@@ -87,7 +93,15 @@ _NAME_TAKEN = ("is already in use", "name is in use", "already in use by")
 class PersistentRun:
     """One body in the container that its work shares with others of the same shape."""
 
-    def __init__(self, engine: Engine, work: Work, environment_of: EnvironmentOf, scene: Scene) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        work: Work,
+        environment_of: EnvironmentOf,
+        scene: Scene,
+        *,
+        may_presume: bool = False,
+    ) -> None:
         self._engine = engine
         self._work = work
         self._environment_of = environment_of
@@ -100,6 +114,9 @@ class PersistentRun:
         self._is_broken = False
         self._user = UserChoice(user=None)
         self._projects = tuple(dict.fromkeys((*work.container.compose_projects, *work.networks)))
+        # host ports and networks are the engine's to tell, and a terminal has no marks
+        has_questions = bool(self._projects or published_ports(work.listeners) or work.is_interactive)
+        self._may_presume = may_presume and not has_questions
 
     def prepare(self) -> Prepared:
         """Reuse, start or recreate the container, and go inside.
@@ -112,11 +129,18 @@ class PersistentRun:
 
     def _prepare(self) -> Prepared:
         engine, work = self._engine, self._work
-        self._attempt += 1
         self._token = ensure_token(work.root, self._scene.clock)
         record_engine(work.root, engine.name, self._scene.clock)
         self._user = choose_user(engine, work.container.image, work.container.user)
         identity = standing_identity(engine, work, self._user)
+        settled = Settled(work.root, identity, self._token)
+        is_known = settled.is_known
+        presumed = self._presumed(identity, settled) if self._may_presume and is_known else None
+        if presumed is not None:
+            return presumed
+        self._attempt += 1
+        if not is_known:
+            settled.forget()
         with self._leases.reconciling(identity.persistent_name, f"prepare {identity.persistent_name}"):
             was, note = self._reconcile(identity)
             ports, was, note = self._resolve_ports(identity, was, note)
@@ -124,7 +148,18 @@ class PersistentRun:
         if use is None:
             raise HostError(self._in_use(identity.persistent_name))
         try:
-            return self._entered(identity, ports, use, was, note)
+            return self._entered(identity, ports, use, was, note, settled)
+        except BaseException:
+            use.release()
+            raise
+
+    def _presumed(self, identity: ContainerIdentity, settled: Settled) -> Prepared | None:
+        """The container the last run of this work was in; None while somebody takes it away."""
+        use = self._leases.enter(identity.persistent_name)
+        if use is None:
+            return None
+        try:
+            return self._entered(identity, (), use, "reused", REUSED, settled, is_presumed=True)
         except BaseException:
             use.release()
             raise
@@ -138,6 +173,11 @@ class PersistentRun:
         prepared.leave()
         is_stopped = is_nothing_running(said)
         self._is_broken = any(text in said.lower() for text in _BROKEN)
+        if prepared.is_presumed:
+            self._scene.journal.ended(prepared.intent, 1)
+            self._may_presume = False
+            if is_stopped or self._is_broken or NOT_THE_ONE in said or _is_paused(said):
+                return
         if self._attempt == 1 and (is_stopped or self._is_broken):
             return
         if is_stopped:
@@ -165,7 +205,11 @@ class PersistentRun:
             return "recreated", STOPPED_BEFORE_EXEC if is_again else WAS_STOPPED
         if found.is_running is None:
             require(self._engine, f"start container {found.name}", "start", found.id)
+        if found.is_paused:
+            require(self._engine, f"resume container {found.name}", "unpause", found.id)
         self._join(identity.persistent_name, found.networks)
+        if found.is_paused:
+            return "reused", RESUMED
         return "reused", REUSED if found.is_running else STARTED
 
     def _sweep_family(self, identity: ContainerIdentity, listed: Sequence[Listed]) -> list[Listed]:
@@ -253,7 +297,8 @@ class PersistentRun:
             networks=compose_networks(self._projects),
             user=self._user,
         )
-        return ask(engine, "run", "-d", *words, work.container.image, *keeper_arguments())
+        keeper = keeper_arguments(Settled(work.root, identity, self._token).proof)
+        return ask(engine, "run", "-d", *words, work.container.image, *keeper)
 
     def _labels(self, identity: ContainerIdentity) -> dict[str, str]:
         return {
@@ -359,6 +404,9 @@ class PersistentRun:
         use: SharedUse,
         was: Was,
         note: str,
+        settled: Settled,
+        *,
+        is_presumed: bool = False,
     ) -> Prepared:
         engine, work = self._engine, self._work
         name = identity.persistent_name
@@ -373,6 +421,7 @@ class PersistentRun:
             makes_home=home is not None,
             watches_memory=work.container.memory_bytes is not None,
             looks_after=True,
+            proof=Proof(text=settled.proof, is_required=is_presumed),
         )
         cli_environ = cli_environment(engine, environment)
         labels = self._labels(identity)
@@ -403,6 +452,8 @@ class PersistentRun:
             intent=intent,
             attempt=self._attempt,
             use=use,
+            is_presumed=is_presumed,
+            remember=settled.keep,
         )
 
     # -- findings -------------------------------------------------------------------------------------------
@@ -479,6 +530,10 @@ def _differ(wanted: Sequence[PublishedPort], reported: Sequence[PublishedPort]) 
 
 def _is_name_taken(answer: EngineAnswer) -> bool:
     return any(text in answer.stderr.lower() for text in _NAME_TAKEN) and "container" in answer.stderr.lower()
+
+
+def _is_paused(said: str) -> bool:
+    return "is paused" in said or "container state improper" in said
 
 
 def _name_taken(engine: Engine, name: str) -> Finding:

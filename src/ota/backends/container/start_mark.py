@@ -23,6 +23,8 @@ class StartMark:
         self._passing: set[Stream] = {"stdout", "stderr"} if marks is None else set()
         self.saw_oom_kill = False
         """Whether the body's shell saw the kernel kill a process for want of memory."""
+        self.is_proven = False
+        """Whether the body's shell saw that the container is the one that is meant."""
         self.left: tuple[int, ...] = ()
         """Pids inside the container of what the body started and its shell saw running after it."""
 
@@ -83,6 +85,8 @@ class StartMark:
     def _heed(self, stream: Stream, mark: bytes) -> None:
         if mark == b"start":
             self._passing.add(stream)
+        elif mark == b"proven":
+            self.is_proven = True
         elif mark == b"oom":
             self.saw_oom_kill = True
         elif mark.startswith(b"left "):

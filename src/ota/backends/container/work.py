@@ -130,6 +130,10 @@ class Prepared(Struct, frozen=True, kw_only=True):
     intent: int = 0
     """The journal's number of the container, to be ended when it is gone."""
     attempt: int = 1
+    is_presumed: bool = False
+    """The engine was not asked: the body's shell sees whether the container is the one, or does not begin."""
+    remember: Callable[[], None] = lambda: None
+    """To be called when the body's shell has seen that the container is the one."""
     reservations: "tuple[PortReservation, ...]" = ()
     use: SharedUse | None = None
     """Persistent: held while the body is inside, so that nobody recreates the container under it."""
