@@ -104,21 +104,28 @@ def test_a_secret_reaches_the_body_and_no_command_line(contained, lifecycle):
     repo.shim()
     result = repo.run("run", "show", "--json", "--log", env={**repo.shimmed, "TOKEN": secret})
     document = result.json
-    assert document["stdout"].startswith("got ***")
+    (folder,) = (repo.path / ".ota/state/logs").iterdir()
+    logs = document["receipt"]["logs"]
+    assert [logs[key] for key in ("dir", "stdout")] == [
+        str(folder.relative_to(repo.path)),
+        str((folder / "stdout.log").relative_to(repo.path)),
+    ]
+    assert (folder / "stdout.log").read_text() == document["stdout"]
+    assert document["stdout"].startswith("got ***\n")
     assert any("--env TOKEN " in call for call in repo.calls)
     assert secret not in "".join(repo.calls) + result.out + result.err
     for path in (repo.path / ".ota").rglob("*"):
         assert not path.is_file() or secret.encode() not in path.read_bytes()
 
 
-@BOTH
 @pytest.mark.proves("S000-24")
 @pytest.mark.proves("S000-25")
 @pytest.mark.proves("S000-33")
 @pytest.mark.proves("S001-108")
 @pytest.mark.proves("S001-148")
-@pytest.mark.parametrize("flags", [("--log",), ("--stream", "--log")], ids=" ".join)
-@pytest.mark.dealt
+@pytest.mark.parametrize(
+    ("lifecycle", "flags"), [("ephemeral", ("--stream", "--log")), ("persistent", ("--log",))]
+)
 def test_logs_are_complete_although_the_container_is_gone(contained, lifecycle, flags):
     body = "i=0; while [ $i -lt 400 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done; exit 3"
     repo = contained({"fail": {"run": body}}, lifecycle=lifecycle)
@@ -191,6 +198,13 @@ def test_a_late_interrupt_does_not_hide_the_code_of_the_body(contained, lifecycl
     result = live.finish(30)
     assert result.code == 5
     assert "Status:      failed" in result.err
+    # and one that comes when the body has ended
+    repo.write({"fail": {"run": "exit 6"}}, lifecycle=lifecycle)
+    late = repo.run("run", "fail", "--json", env={"OTA_FAULT": "body.after:INT"})
+    assert late.code == 6
+    receipt = late.json["receipt"]
+    assert (receipt["status"], receipt["steps"][0]["status"]) == ("failed", "FAILED")
+    assert receipt["steps"][0]["exit_code"] == 6
 
 
 def test_what_the_engine_says_before_the_body_is_not_the_bodys_output(contained):

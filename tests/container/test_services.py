@@ -8,9 +8,11 @@ import socket
 import threading
 import urllib.request
 
+import pexpect
 import pytest
 
 from container.conftest import HTTPD, READY, listener, service
+from support.project import OTA
 from support.servers import free_port
 
 pytestmark = pytest.mark.engine
@@ -78,6 +80,11 @@ def test_one_url_everywhere_given_before_the_start_and_confirmed_after(contained
     assert f"OTA_PUBLIC_URL={endpoint['host']['url']}" in document["stdout"].splitlines()
     assert receipt["service_termination"]["cause"] == "interrupted"
     assert receipt["service_termination"]["container"] == receipt["target"]
+    assert (document["status"], receipt["status"]) == ("interrupted", "interrupted")
+    (step,) = receipt["steps"]
+    assert step["status"] == "INTERRUPTED"
+    assert "service interrupted after readiness" in step["detail"]
+    assert "service stopped" not in step["detail"]
 
 
 def wait_until_published(repo, live) -> None:
@@ -92,6 +99,19 @@ def wait_until_published(repo, live) -> None:
     threading.Event().wait(0.3)  # ota sees it too
 
 
+def ctrl_c_on_a_terminal(repo) -> tuple[int, str]:
+    """Run `web` on a pseudo-terminal, press Ctrl-C once ota has reached it; the code, and what it showed."""
+    env = {**repo.project.environment(), "TERM": "xterm", "NO_COLOR": "1"}
+    command = [*OTA[1:], "run", "web", "--stream"]
+    child = pexpect.spawn(OTA[0], command, cwd=str(repo.path), env=env, encoding="utf-8", timeout=60)
+    child.expect("External: ")
+    before = child.before
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.exitstatus, before + child.before
+
+
 @BOTH
 @pytest.mark.proves("S000-16")
 @pytest.mark.proves("S000-17")
@@ -104,11 +124,17 @@ def test_interrupted_after_readiness_frees_the_port_and_is_called_interrupted(
 ):
     port = free_port()
     repo = contained({"web": service(HTTPD, READY, http=listener(host=port))}, lifecycle=lifecycle)
-    result = stopped(repo.start("run", "web", "--stream"), number=number)
-    assert result.code == 128 + number
-    assert "Status:      interrupted" in result.err
-    assert "service interrupted after readiness" in result.err
-    assert "service stopped after readiness" not in result.err
+    if number == signal.SIGINT:
+        code, shown = ctrl_c_on_a_terminal(repo)
+        assert f"🦦 Endpoint (planned) http://127.0.0.1:{port}/" in shown
+    else:
+        result = stopped(repo.start("run", "web", "--stream"), number=number)
+        code, shown = result.code, result.err
+    assert code == 128 + number
+    assert "Status:      interrupted" in shown
+    assert "service interrupted after readiness" in shown
+    assert "service stopped after readiness" not in shown
+    assert "Task Failed" not in shown and "Service stopped" not in shown
     assert repo.containers() == []
     if lifecycle == "ephemeral":
         assert is_free(port)
