@@ -112,6 +112,15 @@ def test_a_text_that_was_cut_inside_a_secret_shows_next_to_nothing_of_it(limit: 
     assert len(shortened(MASK * 30, limit).strip("*.")) == 0
 
 
+@pytest.mark.parametrize("secret", ["4711", "Zq7/+k:w@y%3"])
+def test_of_a_secret_that_was_cut_no_more_than_one_character_is_shown(secret: str) -> None:
+    for kept in range(2, len(secret)):
+        text = shortened(f"pin {secret} or more", len("pin ") + kept + 3)
+        assert text == f"pin {secret[:kept]}..."
+        assert Masker([secret, "other"]).mask(text) == f"pin {MASK}..."
+    assert Masker([secret]).mask("still waiting... and waiting...") == "still waiting... and waiting..."
+
+
 def test_undecodable_secret_bytes_are_masked_in_bytes() -> None:
     secret = b"se\xffcret".decode("utf-8", "surrogateescape")
     assert Masker([secret]).mask_bytes(b"<se\xffcret>") == b"<***>"

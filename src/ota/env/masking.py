@@ -8,8 +8,8 @@ spelling a blank), base64 in both alphabets at any offset inside a larger encode
 and more: `Authorization: Basic` holds the secret behind a user name), with CRLF line ends as terminals write
 them, and each line of a value of several lines when the line is long enough to be telling.
 
-In text, the beginning of a secret counts too where the text was cut (`ota.system.cutting`): a text is often
-shortened before it comes to somebody who knows the secrets.
+In text, the beginning of a secret counts too where the text was cut (`ota.system.cutting`), from two
+characters on: a text is often shortened before it comes to somebody who knows the secrets.
 
 Values shorter than four characters are left alone in running text: masking every `1` would destroy the output
 and reveal the value by its pattern. They are masked where they are a whole line, as short lines of a value of
@@ -29,6 +29,8 @@ from ota.system.cutting import CUT
 MASK = "***"
 SHORTEST_IN_TEXT = 4
 """Characters a value needs to be masked in running text."""
+_SHORTEST_BEFORE_CUT = 2
+"""Characters before a cut that are taken for a secret's beginning; every text has a single one by chance."""
 
 _MASK_BYTES = MASK.encode()
 _NEVER_SECRET = " \t\r\n\f\v*"
@@ -150,7 +152,7 @@ class Masker:
 
     def _spans(self, content: bytes, *, is_over: bool) -> list[tuple[int, int]]:
         """Occurrences, in order; with one that has only begun when nothing will follow."""
-        found = list(self._bytes.occurrences(content)) if self._bytes is not None else []
+        found = self._bytes.occurrences(content) if self._bytes is not None else []
         begun = self._hold_from(content) if is_over else len(content)
         if len(content) - begun >= SHORTEST_IN_TEXT:
             found = sorted([*found, (begun, len(content))])
@@ -284,6 +286,8 @@ class _Finder(Generic[AnyStr]):
     def __init__(self, spellings: Collection[AnyStr], cut_mark: AnyStr | None = None) -> None:
         """With a `cut_mark`, the beginning of a spelling directly before one counts as well."""
         self._cut_mark: AnyStr | None = cut_mark
+        lengths = range(SHORTEST_IN_TEXT - 1, _SHORTEST_BEFORE_CUT - 1, -1)
+        self._cut_starts: set[AnyStr] = {spelling[:length] for spelling in spellings for length in lengths}
         self._starting: dict[AnyStr, list[AnyStr]] = {}
         for spelling in sorted(spellings, key=len, reverse=True):
             self._starting.setdefault(spelling[:SHORTEST_IN_TEXT], []).append(spelling)
@@ -291,8 +295,22 @@ class _Finder(Generic[AnyStr]):
         bar: AnyStr = "|" if isinstance(starts[0], str) else b"|"
         self._starts: re.Pattern[AnyStr] = re.compile(bar.join(map(re.escape, starts)))
 
-    def occurrences(self, content: AnyStr) -> Iterator[tuple[int, int]]:
-        """Every place where a spelling begins, with the longest one there; they may overlap."""
+    def occurrences(self, content: AnyStr) -> list[tuple[int, int]]:
+        """Every place where a spelling begins, with the longest one there; in order, and they may overlap."""
+        return sorted([*self._whole(content), *self._begun(content)])
+
+    def _begun(self, content: AnyStr) -> Iterator[tuple[int, int]]:
+        """The few characters of a spelling that are left directly before a cut."""
+        mark, end = self._cut_mark, -1
+        if mark is None:
+            return
+        while (end := content.find(mark, end + 1)) != -1:
+            for length in range(_SHORTEST_BEFORE_CUT, SHORTEST_IN_TEXT):
+                if end >= length and content[end - length : end] in self._cut_starts:
+                    yield end - length, end
+
+    def _whole(self, content: AnyStr) -> Iterator[tuple[int, int]]:
+        """Spellings, and what is left of one before a cut where that is long enough to be looked for."""
         position = 0
         while (match := self._starts.search(content, position)) is not None:
             start = match.start()
