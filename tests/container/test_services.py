@@ -308,6 +308,7 @@ def test_an_automatic_port_stolen_at_the_last_moment_is_replaced_by_another(cont
         repo.engine.run("rm", "-f", thief)
     stolen = next(repo._shims.glob("*.stolen")).read_text().strip()
     assert f":{stolen}/" not in url_in(result.err)
+    assert result.err.count("Note:        fresh container") == 1
     assert "address already in use" not in result.err
     assert "port is already allocated" not in result.err
     assert repo.containers() == []

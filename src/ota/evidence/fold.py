@@ -255,7 +255,9 @@ def _fold_step(steps: dict[str, StepFacts], event: Event) -> None:
         case StepEnded():
             step.ended = event
         case StepNote(text=text, is_warning=is_warning):
-            (step.warnings if is_warning else step.notes).append(text)
+            told = step.warnings if is_warning else step.notes
+            if text not in told:  # each attempt at a container tells its own
+                told.append(text)
         case BodyStarted():
             step.body = event
         case EndpointPlanned():

@@ -98,6 +98,7 @@ def test_a_port_stolen_every_time_is_given_up_after_five_attempts(bench: Bench) 
     assert finding.code == "OTA_HOST_PUBLICATION_CONFLICT"
     assert f"could not publish host port {host_port(prepared)}" in finding.summary
     assert "listener `http`" in finding.summary and "keep `auto`" in finding.next
+    assert "each of 5 ports that were free was taken" in finding.why
     assert bench.names() == []
 
 

@@ -134,18 +134,21 @@ def conflict(engine: Engine, work: Work, port: PublishedPort, said: str = "") ->
         place=work.place(port.listener),
         host_port_command=_elsewhere(work, port),
     )
+    why, stop = finding.why, ""
     if container is not None:
         stop = f"{engine.name} stop {container.name}"
-        ways = [f"stop it with `{stop}`", *_other_ways(work, port)]
-        why = (
-            finding.why if holder is not None else f"{engine.name} container `{container.name}` publishes it"
-        )
-        return replace(finding, why=why, next=", or ".join(ways))
+        why = why if holder is not None else f"{engine.name} container `{container.name}` publishes it"
+    elif holder is None and said:
+        why = f"{engine.name}: {said}"
     if port.mode == "auto":
-        finding = replace(
-            finding, next="keep `auto`, stop stale containers that hold this address and port, and run again"
+        many = (
+            f"each of {AUTO_ATTEMPTS} ports that were free was taken before {engine.name} had it; the last: "
         )
-    return replace(finding, why=f"{engine.name}: {said}") if holder is None and said else finding
+        stale = "stop stale containers that hold this address and port" + (f" (`{stop}`)" if stop else "")
+        return replace(finding, why=many + why, next=f"keep `auto`, {stale}, and run again")
+    if stop:
+        finding = replace(finding, next=", or ".join((f"stop it with `{stop}`", *_other_ways(work, port))))
+    return replace(finding, why=why)
 
 
 def _other_ways(work: Work, port: PublishedPort) -> list[str]:
