@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from ota.env.masking import Masker
 from ota.evidence.contract_changes import contract_changes, correlated
 
 
@@ -89,3 +90,9 @@ def test_what_may_explain_a_finding_goes_by_path_then_name_then_family(told, exp
 def test_nothing_introduced_explains_nothing():
     found = contract_changes(snapshot(), snapshot(tools={"pnpm": {"version": "*"}}))
     assert correlated(found, []) == ("no_clear_correlation", ())
+
+
+def test_a_long_value_is_cut_and_its_masks_stay_whole():
+    base, target = ({"tasks": {"a": {"run": text}}} for text in ("short", "x" * 196 + "hunter22" + "y" * 50))
+    (change,) = contract_changes(snapshot(**base), snapshot(**target), Masker(["hunter22"]))
+    assert change.target == "x" * 196 + "..."

@@ -16,6 +16,7 @@ from msgspec import Struct
 from ota.env.masking import Masker
 from ota.evidence.archive import Document
 from ota.evidence.snapshot import parse_snapshot
+from ota.system.cutting import cut
 
 Correlation = Literal["likely_related", "possibly_related", "no_clear_correlation"]
 NO_SECRETS = Masker(())
@@ -126,8 +127,7 @@ def _shown(value: Any, masker: Masker) -> str | None:
     if isinstance(value, dict) and "version" in value and value == {"required": True} | value:
         value = value["version"] if value.keys() <= {"required", "version"} else value
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = masker.mask(text)  # before it is cut: half a secret is not found any more
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+    return cut(masker.mask(text), LONGEST_VALUE)  # masked first: half a secret is not found any more
 
 
 # --- which of it may explain a finding -----------------------------------------------------------
