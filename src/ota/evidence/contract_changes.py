@@ -20,8 +20,8 @@ from ota.system.cutting import cut
 
 Correlation = Literal["likely_related", "possibly_related", "no_clear_correlation"]
 NO_SECRETS = Masker(())
-LONGEST_VALUE = 200
-"""Characters of a value that are shown."""
+LONGEST_VALUE = 203
+"""Characters of a value that are shown, with the mark where it was cut."""
 
 _CATEGORIES = {
     "env": "env",
