@@ -69,7 +69,9 @@ def test_an_interrupted_up_leaves_no_container(contained):
 def test_setup_reaches_a_service_by_name_and_doctor_asks_it_from_there(contained, compose_project):
     command = "docker compose"
     kv = compose_project(command, {"services": {"kv": {"image": KV}}})
-    repo = contained({"setup": {"run": f"{PING} >pong", "requires_services": ["kv"]}}, lifecycle="persistent")
+    # it is the attachment that joins the network: setup itself requires nothing
+    joined = {"compose": [kv.name]}
+    repo = contained({"setup": {"run": f"{PING} >pong"}}, lifecycle="persistent", attachments=joined)
     if repo.engine.name != "docker":
         pytest.skip("its container is on the other engine")
     repo.project.write({"compose.yaml": kv.file.read_text()})
@@ -90,6 +92,8 @@ def test_setup_reaches_a_service_by_name_and_doctor_asks_it_from_there(contained
     result = repo.run("up", "--json", timeout=120)
     assert result.code == 0, result
     assert "PONG" in repo.project.read("pong")
+    (name,) = repo.containers("persistent")
+    assert list(repo.inspect(name)["NetworkSettings"]["Networks"]) == [f"{kv.name}_default"]
     after = repo.run("doctor", timeout=120)
     assert after.code == 0, after
 

@@ -219,7 +219,7 @@ def test_setup_is_hidden_and_runs_in_the_container_of_the_app(
     assert lifecycle(repo) == "persistent"
 
 
-@pytest.mark.proves("S001-33")
+@pytest.mark.proves("S001-33", "S002-08")
 def test_the_host_and_the_app_each_reach_the_database_at_its_own_address(
     example: Callable[..., ContainerProject], database: Database
 ) -> None:
@@ -435,7 +435,7 @@ def test_the_runtime_of_a_task_is_ready_and_confirmed_at_the_port_it_names(
     assert "Internal: http://0.0.0.0:3000" in done.err
 
 
-@pytest.mark.proves("S003-38")
+@pytest.mark.proves("S003-38", "S001-122")
 def test_a_structured_readiness_is_asked_from_the_context_of_the_service(
     example: Callable[..., ContainerProject], cold: Database, assert_schema: Callable[[object, str], None]
 ) -> None:
