@@ -94,8 +94,7 @@ def test_a_path_in_containers_is_proven_and_its_run_task_ended(path, engine, ass
     assert text.code == 0
     assert "Backend: container" in text.out and f"External:    http://127.0.0.1:{port}/" in text.out
     assert "Note: setup ran on the container plane" in text.err
-    assert "--detach" not in text.out + text.err
-    assert "- `ota up --attach` brings it up again and stays with `dev`" in text.out
+    assert "- `ota up --detach` brings it up again and leaves `dev` running" in text.out
     if lifecycle == "ephemeral":
         assert not is_listening(port)
 
@@ -166,14 +165,6 @@ def test_the_selectors_choose_where_setup_and_run_really_are(path, engine, asser
         )
         step = steps_of(result.json)["setup"]
         assert (step["backend"], step.get("lifecycle")) == (backend, lifecycle)
-
-
-def test_what_is_in_a_container_cannot_be_left_running_yet(path, assert_schema):
-    repo, _ = path("persistent")
-    result = repo.run("up", "--detach", "--json")
-    assert_schema(result.json, "up")
-    assert result.code == 1
-    assert codes_of(result.json) == ["OTA_UP_DETACH_UNSUPPORTED"]
 
 
 def test_without_an_engine_it_stops_in_the_preconditions_and_runs_nothing_on_the_host(

@@ -15,18 +15,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from ota.backends.output_keeper import ENOUGH, encode_orders
+from ota.backends.output_keeper import ENOUGH, OWNED, encode_fields, encode_orders
 from ota.env.masking import Masker
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
 from ota.system.files import private_directory
 from ota.system.host import environ
 from ota.system.process_table import RUN_MARKER
+from ota.system.processes import Identity, observe_identity
 from ota.system.quick_spawn import quick_spawn
 
 LIMIT_BYTES = 4 * 1024 * 1024
 """Of the current part; one part before it is kept too."""
 _FINISH_LIMIT_S = 5.0
+_OWN_LIMIT_S = 10.0
 _PIECE_BYTES = 65_536
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from ota.backends.output_keeper import main; main()"
 
@@ -35,9 +37,17 @@ class KeptOutput:
     """The output of one child. Use as a context manager: leaving lets go of it, and the keeper stays."""
 
     def __init__(
-        self, log: Path, masker: Masker, *, limit_bytes: int = LIMIT_BYTES, clock: Clock = SYSTEM_CLOCK
+        self,
+        log: Path,
+        masker: Masker,
+        *,
+        limit_bytes: int = LIMIT_BYTES,
+        may_own: bool = False,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Start the keeper.
+
+        With `may_own` the child stands for something in a container: `tell_marks` has to follow.
 
         Raises:
             HostError: the folder cannot be made, or no process can be started.
@@ -49,20 +59,28 @@ class KeptOutput:
         try:
             read_end, self.write_end = os.pipe()
         except OSError as error:
-            raise HostError(_refused(error)) from error
+            raise HostError(_refused(_reason(error))) from error
         near, far = socket.socketpair()
+        self._office: socket.socket | None = None
+        office: socket.socket | None = None
+        if may_own:
+            self._office, office = socket.socketpair()
         try:
-            self._pid = _start(read_end, far.fileno())
+            self._pid = _start(read_end, far.fileno(), office.fileno() if office is not None else None)
             near.sendall(encode_orders(str(log.absolute()), limit_bytes, masker.values))
         except OSError as error:
             near.close()
+            self._close_office()
             self.handed_over()
-            raise HostError(_refused(error)) from error
+            raise HostError(_refused(_reason(error))) from error
         finally:
             os.close(read_end)
             far.close()
+            if office is not None:
+                office.close()
         self._socket = near
         self._socket.setblocking(False)
+        self.keeper = observe_identity(self._pid) or Identity(pid=self._pid, start_ticks=0)
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +88,7 @@ class KeptOutput:
     def __exit__(self, *_: object) -> None:
         self.handed_over()
         self._socket.close()
+        self._close_office()
         if self._pid:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, os.WNOHANG)
@@ -107,8 +126,48 @@ class KeptOutput:
             data += self.read()
         return data
 
+    # -- a keeper that may own something ------------------------------------------------------------
 
-def _start(read_end: int, control: int) -> int:
+    def tell_marks(self, prefix: bytes, end: bytes) -> None:
+        """What begins and ends the marks in the output, which are for ota alone; empty: there are none.
+
+        Raises:
+            HostError: the keeper has ended.
+        """
+        self._say(encode_fields((prefix.decode(), end.decode())))
+
+    def give(self, journal: Path, lock: Path | None) -> None:
+        """Make the keeper the owner of what a journal announces, holding a lock that ota holds with it.
+
+        Once the output is over it takes away what is left of that. Returns when it has heard.
+
+        Raises:
+            HostError: it has ended, or does not answer.
+        """
+        assert self._office is not None
+        paths = (str(Path(each).absolute()) for each in sys.path if each)
+        self._say(encode_fields((str(journal.absolute()), str(lock or ""), *paths)))
+        self._office.settimeout(_OWN_LIMIT_S)
+        try:
+            answer = self._office.recv(1)
+        except OSError as error:
+            raise HostError(_refused(_reason(error))) from error
+        if answer != OWNED:
+            raise HostError(_refused("it ended before it heard what to own"))
+
+    def _say(self, message: bytes) -> None:
+        assert self._office is not None
+        try:
+            self._office.sendall(message)
+        except OSError as error:
+            raise HostError(_refused(_reason(error))) from error
+
+    def _close_office(self) -> None:
+        if self._office is not None:
+            self._office.close()
+
+
+def _start(read_end: int, control: int, office: int | None) -> int:
     """The keeper's pid. It has its own session, belongs to no run, and holds nothing else of ota's.
 
     Raises:
@@ -119,24 +178,33 @@ def _start(read_end: int, control: int) -> int:
     environment = {name: value for name, value in environ().items() if name != RUN_MARKER}
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        streams = (read_end, control, null)
+        streams = (read_end, control, null if office is None else office)
         pid = quick_spawn(sys.executable, argv, environment, Path.cwd(), streams, own_session=True)
         if pid is not None:
             return pid
         import subprocess
 
         return subprocess.Popen(
-            argv, stdin=read_end, stdout=control, stderr=null, env=environment, start_new_session=True
+            argv,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
+            env=environment,
+            start_new_session=True,
         ).pid
     finally:
         os.close(null)
 
 
-def _refused(error: OSError) -> Finding:
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _refused(why: str) -> Finding:
     return Finding(
         code="OTA_OUTPUT_UNKEPT",
         summary="the output of what is to go on after ota cannot be kept",
-        why=f"the process that would keep it cannot be started: {error.strerror or error}",
+        why=f"the process that would keep it cannot be started, or is gone: {why}",
         next="close some programs, or raise the limits on processes and open files: `ulimit -u`, `ulimit -n`",
         category="execution",
         owner="host",

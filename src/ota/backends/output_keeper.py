@@ -4,6 +4,10 @@ Its standard input is the pipe that the kept process writes to, its standard out
 which it gets its orders and passes on what it reads until ota has seen enough. It goes when the last
 writer of the pipe has gone, and never makes a writer wait for a disk that is full or a file that is gone.
 
+Where the kept process stands for something in a container, its standard error is a second socket to ota, its
+office: it is told there which marks are no output, and what it is to own once ota lets go. It then lives as
+long as what it owns, and when the output is over it becomes the program that takes the rest away.
+
 `kept_output` starts it. It imports as little as masking needs, because every start of a service pays for it.
 
 Source: runtime specification 13.1; decision D14.
@@ -12,13 +16,18 @@ Source: runtime specification 13.1; decision D14.
 import os
 import select
 import signal
+import stat
 import sys
 
 from ota.env.masking import Masker, as_bytes
 
 ENOUGH = b"E"
 """Said by ota: pass on what is there, then nothing more."""
+OWNED = b"O"
+"""Said to ota: what was told is owned from here on."""
 _NAME = b"ota-output"
+_OFFICE = 2
+_PART = "import sys; sys.path[:] = sys.argv[2:]; from ota.backends.container import parting; parting.main()"
 _PIECE_BYTES = 65_536
 _PIPE_PIECES = 16
 """More than a pipe holds: what is there when ota has seen enough, also while a writer never rests."""
@@ -27,7 +36,11 @@ _PRIVATE = 0o600
 
 def encode_orders(log: str, limit_bytes: int, secrets: tuple[str, ...]) -> bytes:
     """What the keeper is told first: its log, the length of its parts, and what to hide."""
-    fields = (log, str(limit_bytes), *secrets)
+    return encode_fields((log, str(limit_bytes), *secrets))
+
+
+def encode_fields(fields: tuple[str, ...]) -> bytes:
+    """Texts without NUL as one message, which `decode_orders` takes apart."""
     told = b"\0".join(as_bytes(each) for each in fields)
     return b"%d\n" % len(told) + told
 
@@ -112,22 +125,30 @@ class Keeper:
         self._log = BoundedLog(log, int(limit_bytes))
         self._stream = Masker(secrets).stream()
         self._is_heard = True
+        self._office = Office() if stat.S_ISSOCK(os.fstat(_OFFICE).st_mode) else None
 
     def run(self, *, is_enough: bool) -> None:
         """Until nobody writes any more. `is_enough`: ota has seen enough already."""
         os.set_blocking(0, False)
         poller = select.poll()
         poller.register(0, select.POLLIN)
+        if self._office is not None:
+            poller.register(_OFFICE, select.POLLIN)
         if not is_enough:
             poller.register(1, select.POLLIN)
         is_over = is_enough and self._last_words()
         while not is_over:
             ready = dict(poller.poll())
-            if 1 in ready:  # the word that it is enough, or ota's end
+            if self._office is not None and _OFFICE in ready:  # before ota has seen enough
+                if not self._office.listen():
+                    poller.unregister(_OFFICE)
+            elif 1 in ready:  # the word that it is enough, or ota's end
                 poller.unregister(1)
                 is_over = self._last_words()
             else:
                 is_over = self._read()
+        if self._office is not None:
+            self._office.part()
 
     def _last_words(self) -> bool:
         """Pass on what is there; what comes later is for the log. True at the end of the output."""
@@ -138,9 +159,7 @@ class Keeper:
             if is_over or not is_there:
                 break
         self._is_heard = False
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        os.dup2(null, 1)
-        os.close(null)
+        _give_null(1)
         return is_over
 
     def _read(self) -> bool:
@@ -149,16 +168,107 @@ class Keeper:
             data = os.read(0, _PIECE_BYTES)
         except BlockingIOError:
             return False
-        self._pass_on(self._stream.feed(data) if data else self._stream.flush())
+        mark = self._office.mark if self._office is not None else None
+        if mark is None:
+            self._pass_on(self._stream.feed(data) if data else self._stream.flush())
+        else:
+            self._say(data)  # ota looks for the marks itself, and masks what it shows
+            printed = mark.filter("stderr", data) if data else mark.finish()
+            self._log.write(self._stream.feed(printed))
+            self._log.write(b"" if data else self._stream.flush())
         return not data
 
     def _pass_on(self, data: bytes) -> None:
         self._log.write(data)
+        self._say(data)
+
+    def _say(self, data: bytes) -> None:
         try:
             while data and self._is_heard:
                 data = data[os.write(1, data) :]
         except OSError:
             self._is_heard = False
+
+
+class _Spelling:
+    """How the marks of one body begin and end."""
+
+    def __init__(self, prefix: str, end: str) -> None:
+        self.prefix, self.end = as_bytes(prefix), as_bytes(end)
+
+
+class Office:
+    """What a keeper owns: nothing, until ota says what."""
+
+    def __init__(self) -> None:
+        self._said = b""
+        self._duty: list[str] = []
+        self._held = -1
+        fields = self._hear()
+        while fields is None:
+            if not self._more():
+                sys.exit(1)  # ota ended, or did not start what was to be kept
+            fields = self._hear()
+        self.mark = None
+        if fields[0]:
+            from ota.backends.container.start_mark import StartMark  # paid only by what is in a container
+
+            self.mark = StartMark(_Spelling(*fields))
+
+    def listen(self) -> bool:
+        """Take over what ota tells; False when it will tell nothing more."""
+        if not self._more():
+            return False
+        fields = self._hear()
+        if fields is None:
+            return True
+        _, lock, *_ = fields
+        if lock:
+            import fcntl
+
+            try:
+                # inherited by the program that takes the rest away
+                self._held = os.open(lock, os.O_RDWR)
+                os.set_inheritable(self._held, True)
+                fcntl.flock(self._held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return False  # ota hears nothing, and does not let go
+        self._duty = fields
+        try:
+            os.write(_OFFICE, OWNED)
+        except OSError:
+            return False
+        return True
+
+    def part(self) -> None:
+        """Become what takes the rest of it away: the owner is the same process, as far as anybody can see."""
+        if not self._duty:
+            return
+        journal, _, *path = self._duty
+        for descriptor in (0, 1, _OFFICE):
+            _give_null(descriptor)
+        os.execv(sys.executable, (sys.executable, "-I", "-c", _PART, journal, *path))
+
+    def _more(self) -> bool:
+        try:
+            piece = os.read(_OFFICE, _PIECE_BYTES)
+        except OSError:
+            piece = b""
+        self._said += piece
+        return bool(piece)
+
+    def _hear(self) -> list[str] | None:
+        heard = decode_orders(self._said)
+        if heard is None:
+            return None
+        fields, self._said = heard
+        return fields
+
+
+def _give_null(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 def main() -> None:

@@ -275,8 +275,8 @@ def _fold_step(steps: dict[str, StepFacts], event: Event) -> None:
         case AlreadyRunning(detail=detail, stop=stop):
             step.already_running = event
             step.notes.append(f"already running, not started ({detail}); end it with `{stop}`")
-        case LeftRunning(pid=pid, stop=stop, log=log):
+        case LeftRunning(who=who, stop=stop, log=log):
             step.left_running = event
-            step.notes.append(f"left running: pid {pid}, prints to {log}; end it with `{stop}`")
+            step.notes.append(f"left running: {who}, prints to {log}; end it with `{stop}`")
         case _:
             pass

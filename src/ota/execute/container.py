@@ -56,11 +56,14 @@ from ota.resolve.injection import CONTAINER_WORKSPACE
 from ota.resolve.plan import ArgvBody, ContainerLaunchBody, ShellBody, StepPlan
 from ota.system.clock import Clock, Deadline
 from ota.system.journal import Journal, fault_point
+from ota.system.processes import Identity
 from ota.system.spawn import SpawnRequest, Stream
 from ota.system.workload import Workload, WorkloadEnd
 
 if TYPE_CHECKING:
     from ota.execute.container_service import ContainerPlane
+    from ota.execute.kept import KeptContainer
+    from ota.execute.leased import LeasedAttendant
     from ota.execute.service import ServiceAttendant
 
 _UNSTARTED_TURN_S = 0.05
@@ -191,6 +194,9 @@ class _ContainerBody:
         self._body = body
         self._environment = environment
         self._epoch = epoch
+        self._lease = context.leases.get(step.id)
+        self._keeper: Identity | None = None
+        """Who is to own what is in the container, when that is to go on after ota."""
         self._lost_engine: Finding | None = None
         """Why the engine did not answer once the body had ended."""
         self._output = output or StepOutput(
@@ -206,6 +212,9 @@ class _ContainerBody:
                     return end
         except OtaError as error:
             return self._not_begun(error)
+        finally:
+            if self._lease is not None:
+                self._lease.close()
 
     # -- one attempt ---------------------------------------------------------------------------------
 
@@ -217,6 +226,7 @@ class _ContainerBody:
             clock=context.clock,
             on_progress=self._tell_progress,
             on_output=lambda data: self._output.chunk("stderr", data),
+            owner=lambda: self._keeper,
         )
         if isinstance(body, ContainerLaunchBody):
             from ota.execute.container_launch import Launched  # paid only by packaged images
@@ -236,7 +246,12 @@ class _ContainerBody:
 
     def _attempt(self, lifecycle: _Lifecycle) -> BodyEnd | None:
         """None when the engine could not start the container and another attempt is worth it."""
+        if self._lease is not None:
+            self._keeper = self._lease.start_keeper(self._environment.masker)
         prepared = lifecycle.prepare()
+        if self._lease is not None:
+            stays = isinstance(self._body, ContainerLaunchBody)
+            self._lease.container = kept_container(prepared, stays=stays)
         stop = InsideStop(lambda name: lifecycle.signal(prepared, name))
         attendant = self._attendant(prepared, stop)
         may_have_left = True
@@ -254,6 +269,9 @@ class _ContainerBody:
             interrupt = self._context.interrupts.since(self._epoch) if stop.is_blind else None
             if interrupt is not None and end.failure is None:
                 end = replace(end, interrupt=interrupt, exit_code=interrupt.exit_code)
+            if end.goes_on:
+                self._let_go(prepared)
+                return end
             is_refused = end.was_started and not attendant.has_begun and end.interrupt is None
             if not is_refused:
                 end = self._judged(prepared, attendant, end)
@@ -267,6 +285,12 @@ class _ContainerBody:
         left_inside = () if may_have_left else attendant.left_inside
         self._leave(lifecycle, prepared, may_have_left=may_have_left, left_inside=left_inside)
         return end
+
+    def _let_go(self, prepared: Prepared) -> None:
+        """Its keeper owns it now, and is inside in ota's place."""
+        prepared.leave()
+        left = ContainerLeft(step=self._step.id, container=prepared.name, is_gone=False, goes_on=True)
+        self._context.stream.emit(left)
 
     def _refused(self, lifecycle: _Lifecycle, prepared: Prepared, said: str) -> None:
         """The engine did not start it: what was made is taken away, and another attempt may be worth it.
@@ -316,7 +340,10 @@ class _ContainerBody:
             output="inherit" if _wish(self._body) == "required" else "capture",
             stdin="devnull" if _wish(self._body) == "forbidden" else context.options.stdin,
         )
-        self._output.gate = attendant
+        if self._keeper is None:
+            self._output.gate = attendant  # where a keeper reads first, the lease tells them apart
+        elif self._lease is not None:
+            request = self._lease.placed_before(request, prepared.start_mark)
         prepared.release_ports()
         return run_process(
             context,
@@ -345,13 +372,17 @@ class _ContainerBody:
         plane = ContainerPlane(sockets, stop, lambda facts: self._misplaced(prepared, facts))
         resolved = with_host_ports(runtime, _host_ports(prepared.publications))
         service = ServiceAttendant(context, self._step, resolved, self._output, plane)
-        lease = context.leases.get(self._step.id)
-        if lease is None:
+        if self._lease is None:
             return _Attendant(service, service, mark, self._tell_begun, plane)
         from ota.execute.leased import LeasedAttendant  # paid only by what somebody else waits for
 
-        leased = LeasedAttendant(service, lease, resolved, self._output, context.clock, stop)
-        return _Attendant(leased, service, mark, self._tell_begun, plane)
+        leased = LeasedAttendant(
+            service, self._lease, resolved, self._output, context.clock, stop, sieve=self._sieve(mark)
+        )
+        return _Attendant(leased, service, mark, self._tell_begun, plane, leased)
+
+    def _sieve(self, mark: StartMark) -> StartMark | None:
+        return mark if self._keeper is not None else None
 
     def _misplaced(self, prepared: Prepared, facts: ContainerFacts | None) -> Failure | None:
         """Whether the engine published other host ports than the body was told."""
@@ -606,9 +637,11 @@ class _Attendant:
         mark: StartMark,
         on_begun: Callable[[int], None],
         plane: "ContainerPlane | None" = None,
+        leased: "LeasedAttendant | None" = None,
     ) -> None:
         self.service = service
         self._plane = plane
+        self._leased = leased
         self._is_stopped = False
         self._inner = inner
         self.has_begun = False
@@ -655,11 +688,16 @@ class _Attendant:
 
     def started(self, workload: Workload) -> None:
         self._workload = workload
+        if self._leased is not None:
+            self._leased.spawned(workload)
         self._look()
 
     def turn(self) -> float | None:
         if self.service is None:
             return None
+        if not self.has_begun and self._leased is not None:
+            self._leased.read()
+            self._look()
         if not self.has_begun or self._workload is None:
             return _UNSTARTED_TURN_S
         if self._plane is not None and self._plane.misplaced is not None and not self._is_stopped:
@@ -672,6 +710,9 @@ class _Attendant:
             self._inner.interrupted()
 
     def ended(self, end: WorkloadEnd) -> Failure | None:
+        if not self.has_begun and self._leased is not None:
+            self._leased.read(is_last=True)
+            self._look()
         if not self.has_begun:
             return None
         trouble = self._inner.ended(end)
@@ -709,6 +750,22 @@ def _is_oom_killed(
     return prepared.lifecycle == "ephemeral" or end.exit_code == _KILLED
 
 
+def kept_container(prepared: Prepared, *, stays: bool) -> "KeptContainer":
+    """What has to be known to find it again, and to end it."""
+    from ota.execute.kept import KeptContainer
+
+    return KeptContainer(
+        engine=prepared.engine.program,
+        name=prepared.name,
+        labels=prepared.labels,
+        body=prepared.body_mark if prepared.lifecycle == "persistent" else "",
+        stays=stays,
+        lock=str(prepared.use.path) if prepared.use is not None else "",
+        intent=prepared.intent,
+        host_ports=_host_ports(prepared.publications),
+    )
+
+
 def container_failure(step: StepPlan, error: OtaError) -> Failure:
     """Why a body could not begin, in the words of who knows engines and ports."""
     finding = error.findings[0]
@@ -734,11 +791,15 @@ def container_work(context: RunContext, step: StepPlan, body: str) -> Work:
     """What a step asks of its container; `body` is the text for the shell there."""
     task = step.task
     field = ("tasks", task.name, "runtime", "listeners")
+    lease = context.leases.get(step.id)
+    key = lease.key if lease is not None else task.name
     return Work(
         root=context.root,
-        run_id=context.run_id,
+        # what is to go on belongs to a run of its own
+        run_id=lease.run_id if lease is not None and lease.log is not None else context.run_id,
         step=step.id,
         task=task.name,
+        key=key if task.runtime is not None else "",
         context=task.context,
         body=body,
         listeners=task.runtime.listeners if task.runtime is not None else (),

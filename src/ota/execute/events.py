@@ -181,6 +181,8 @@ class ContainerLeft(Struct, frozen=True, kw_only=True):
     """Whether the engine says that it no longer exists."""
     left_inside: tuple[int, ...] = ()
     """Pids inside it of what the body started and was seen running after it."""
+    goes_on: bool = False
+    """It was left running on purpose, and has another owner now."""
 
 
 class ServiceTerminated(Struct, frozen=True, kw_only=True):
@@ -375,6 +377,13 @@ class LeftRunning(Struct, frozen=True, kw_only=True):
     """The command that ends it."""
     log: str
     """Where it goes on printing; repository-relative."""
+    container: str = ""
+    """Where it runs, in words, when the process only stands for it."""
+
+    @property
+    def who(self) -> str:
+        """What goes on, for people."""
+        return self.container or f"pid {self.pid}"
 
 
 class LeftProcess(Struct, frozen=True, kw_only=True):

@@ -17,10 +17,12 @@ from msgspec import Struct
 
 from ota.backends.output_keeper import older
 from ota.errors import Finding, HostError
-from ota.resolve.plan import RuntimePlan, TaskPlan
+from ota.resolve.plan import ContainerLaunchBody, RuntimePlan, TaskPlan
 from ota.services.starting import LOCKS_FOLDER, file_name, name_of_file
+from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
 from ota.system.files import private_directory, remove_file, write_atomic
 from ota.system.host import observe_hostname
+from ota.system.journal import ContainerStep, RunStep, write_journal_of_owner
 from ota.system.kept_files import names_in, read_if_there
 from ota.system.ports import PortHolder, find_port_holder
 from ota.system.process_table import observe_pid_namespace
@@ -28,6 +30,46 @@ from ota.system.processes import Identity, boot_id, is_alive, observe_identity
 
 FOLDER = ".ota/state/workloads"
 _VERSION = 1
+PARTING_LIMIT_S = 20.0
+_PARTING_TURN_S = 0.05
+
+
+class KeptContainer(Struct, frozen=True, kw_only=True):
+    """Where a service task runs that is no process of this host."""
+
+    engine: str
+    """The engine's command line program."""
+    name: str
+    labels: Mapping[str, str] = {}
+    """What the container has to carry to be the one that is meant."""
+    body: str = ""
+    """The mark of the body in a container that stays; empty: the container is for this task alone."""
+    stays: bool = False
+    """The container is stopped in the end, and not removed."""
+    lock: str = ""
+    """Held by whoever is inside a container that stays."""
+    intent: int = 0
+    """Its number in the journal of the run that made it."""
+    host_ports: Mapping[str, int] = {}
+    """By listener, as they were published."""
+
+    @property
+    def text(self) -> str:
+        """The container, for people."""
+        return f"container {self.name} ({Path(self.engine).name})"
+
+    def announced(self, task: str, at: str) -> ContainerStep:
+        """As a journal announces it."""
+        return ContainerStep(
+            id=1,
+            engine=self.engine,
+            name=self.name,
+            labels=self.labels,
+            body=self.body,
+            task=task,
+            stays=self.stays,
+            at=at,
+        )
 
 
 class KeptService(Struct, frozen=True, kw_only=True):
@@ -38,8 +80,9 @@ class KeptService(Struct, frozen=True, kw_only=True):
     instance: str = ""
     """Of the workflow it was brought up for."""
     run_id: str
-    """Whose marker its processes carry."""
+    """Whose marker its processes carry; the journal of its keeper has that name."""
     leader: Identity
+    """Its first process; for a container, the engine's client that is attached to it."""
     pid_namespace: str
     hostname: str
     started_at: str
@@ -47,6 +90,9 @@ class KeptService(Struct, frozen=True, kw_only=True):
     """Repository-relative."""
     ports: Mapping[str, int] = {}
     """Bind ports by listener, as they were observed."""
+    container: KeptContainer | None = None
+    keeper: Identity | None = None
+    """The process that owns what is in the container."""
 
     @property
     def key(self) -> str:
@@ -63,6 +109,7 @@ class Running(Struct, frozen=True, kw_only=True):
     stop: str
     log: str = ""
     ports: Mapping[str, int] = {}
+    container: KeptContainer | None = None
 
 
 def key_of(task: str, instance: str = "") -> str:
@@ -94,6 +141,39 @@ def record_kept(root: Path, service: KeptService) -> None:
     """
     private_directory(root / FOLDER)
     write_atomic(_path(root, service.key), msgspec.json.encode(service) + b"\n")
+
+
+def record_owner(root: Path, service: KeptService, *, stop: str, clock: Clock = SYSTEM_CLOCK) -> Path:
+    """Write the journal of the process that is to own what is in a container.
+
+    Raises:
+        HostError: it could not be written.
+    """
+    assert service.container is not None and service.keeper is not None
+    run = RunStep(
+        run_id=service.run_id,
+        repo=str(root),
+        task=service.key,
+        started_at=service.started_at,
+        ota=service.keeper,
+        pid_namespace=service.pid_namespace,
+        hostname=service.hostname,
+        stop=stop,
+    )
+    announced = service.container.announced(service.key, service.started_at)
+    return write_journal_of_owner(root, run=run, container=announced, leader=service.leader, clock=clock)
+
+
+def wait_for_parting(root: Path, key: str, clock: Clock = SYSTEM_CLOCK) -> None:
+    """A keeper whose service is over is still taking away what is left of it: wait for that, for a while."""
+    try:
+        kept = read_record(root, key)
+    except HostError:
+        return
+    if kept is not None and kept.keeper is not None:
+        deadline = Deadline.after(clock, PARTING_LIMIT_S)
+        while is_alive(kept.keeper) and not deadline.is_over(clock):
+            clock.sleep(_PARTING_TURN_S)
 
 
 def this_place() -> tuple[str, str]:
@@ -189,21 +269,36 @@ def is_over(root: Path, kept: KeptService) -> bool:
         raise HostError(_unproven(path, kept.key, f"it was written on {kept.hostname}"))
     if kept.pid_namespace != namespace:
         raise HostError(_unproven(path, kept.key, "it was written in another container or namespace"))
-    return not is_alive(kept.leader)
+    # without its keeper nobody owns what is in a container: the next run takes it away
+    return not is_alive(kept.leader) or (kept.keeper is not None and not is_alive(kept.keeper))
 
 
-def find_running(root: Path, task: TaskPlan, instance: str, stop: str) -> Running | None:
+def find_running(
+    root: Path, task: TaskPlan, instance: str, stop: str, *, may_ask: bool = True
+) -> Running | None:
     """The task as it already runs here: let go earlier, or started by another run of this repository.
 
     Only looks; a record that is over stays where it is. `stop`: the command that ends what was let go.
+    Unless it `may_ask` an engine, a container that another run has entered counts as it is on record.
 
     Raises:
         HostError: a record says so, and it cannot be proven.
     """
     kept = read_kept(root, key_of(task.name, instance))
     if kept is not None:
-        detail = f"pid {kept.leader.pid}, left running since {kept.started_at}; it prints to {kept.log}"
-        return Running(leader=kept.leader, detail=detail, stop=stop, log=kept.log, ports=dict(kept.ports))
+        who = f"pid {kept.leader.pid}" if kept.container is None else kept.container.text
+        return Running(
+            leader=kept.leader,
+            detail=f"{who}, left running since {kept.started_at}; it prints to {kept.log}",
+            stop=stop,
+            log=kept.log,
+            ports=dict(kept.ports),
+            container=kept.container,
+        )
+    if task.context.plane == "container" or isinstance(task.body, ContainerLaunchBody):
+        from ota.execute.container_kept import find_in_runs  # paid only by what runs in a container
+
+        return find_in_runs(root, task, key_of(task.name, instance), may_ask=may_ask)
     holder = _holder(root, task.name, task.runtime) if task.runtime is not None else None
     identity = observe_identity(holder.pid) if holder is not None and holder.pid is not None else None
     if holder is None or identity is None:

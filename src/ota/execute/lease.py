@@ -21,7 +21,9 @@ from ota.system.spawn import SpawnRequest
 from ota.system.workload import Workload
 
 if TYPE_CHECKING:
+    from ota.backends.container.body import Marks
     from ota.backends.kept_output import KeptOutput
+    from ota.execute.kept import KeptContainer
 
 Standing = Literal["starting", "ready", "over"]
 Wish = Literal["stop", "let go"]
@@ -35,16 +37,18 @@ class Lease:
         run_id: str,
         *,
         log: Path | None = None,
-        keep: Callable[[Identity, int], None] | None = None,
+        key: str = "",
+        keep: "Callable[[Lease], None] | None" = None,
     ) -> None:
         """`run_id`: the service's own. `log`: where its output is kept, when it may go on after ota.
 
-        `keep` puts a service that is let go on the record: its leader, and its number in the journal. It may
-        raise HostError: then the service is stopped, and `trouble` says why.
+        `key` is its name in the repository. `keep` puts a service that is let go on the record. It may raise
+        HostError: then the service is stopped, and `trouble` says why.
         """
         self.run_id = run_id
         """Its processes carry this marker, so that they can be told from what other steps left."""
         self.log = log
+        self.key = key
         self.news = Event()
         """Set whenever `standing` changed."""
         self.standing: Standing = "starting"
@@ -56,6 +60,10 @@ class Lease:
         self.leader: Identity | None = None
         self.intent = 0
         """Its number in the journal."""
+        self.container: KeptContainer | None = None
+        """Where it runs, unless it is a process of this host."""
+        self.keeper: Identity | None = None
+        """Who is to own it there, when it goes on after ota."""
         self._keep = keep
         self._kept: KeptOutput | None = None
         self._wake: Callable[[], None] = lambda: None
@@ -90,6 +98,41 @@ class Lease:
             stdin="devnull",
         )
 
+    def start_keeper(self, masker: Masker) -> Identity | None:
+        """Who is to own the container that is about to be made; None when it is not to go on after ota.
+
+        Raises:
+            HostError: it cannot be started.
+        """
+        self.close()
+        if self.log is None:
+            return None
+        from ota.backends.kept_output import KeptOutput  # paid only by what may go on
+
+        self._kept = KeptOutput(self.log, masker, may_own=True)
+        self.keeper = self._kept.keeper
+        return self.keeper
+
+    def placed_before(self, request: SpawnRequest, marks: "Marks | None") -> SpawnRequest:
+        """The request of an engine's client, whose output the keeper gets, if there is one.
+
+        Raises:
+            HostError: the keeper has ended.
+        """
+        if self._kept is None:
+            return request
+        self._kept.tell_marks(*((marks.prefix, marks.end) if marks is not None else (b"", b"")))
+        return replace(request, output="file", output_descriptor=self._kept.write_end, stdin="devnull")
+
+    def give_to_keeper(self, journal: Path) -> None:
+        """The keeper owns what this journal announces.
+
+        Raises:
+            HostError: it did not hear.
+        """
+        assert self._kept is not None and self.container is not None
+        self._kept.give(journal, Path(self.container.lock) if self.container.lock else None)
+
     def began(self, workload: Workload) -> None:
         """The child exists."""
         self.leader = workload.leader
@@ -121,7 +164,7 @@ class Lease:
         """Put it on the record; False when that failed."""
         assert self.leader is not None and self._keep is not None
         try:
-            self._keep(self.leader, self.intent)
+            self._keep(self)
         except HostError as error:
             self.trouble = error.findings[0]
             return False

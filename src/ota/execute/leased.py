@@ -5,7 +5,7 @@ Source: runtime specification 14.3 (run), 15.4; decision D26.
 
 import signal
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ota.execute.context import RunContext
 from ota.execute.events import Failure
@@ -40,6 +40,18 @@ class Watched(Attendant, Protocol):
         ...
 
 
+class Sieve(Protocol):
+    """Tells what the service printed from what others put between."""
+
+    def filter(self, stream: Literal["stdout", "stderr"], data: bytes) -> bytes:
+        """What of it the service printed."""
+        ...
+
+    def finish(self) -> bytes:
+        """What was held back, as it might have become something else."""
+        ...
+
+
 def leased(
     context: RunContext,
     step: str,
@@ -67,7 +79,10 @@ class LeasedAttendant:
         output: StepOutput,
         clock: Clock,
         stop: Callable[[Workload, int], None],
+        sieve: Sieve | None = None,
     ) -> None:
+        """`sieve` is for output that is kept: both streams are one there."""
+        self._sieve = sieve
         self._inner = inner
         self._lease = lease
         self._clock = clock
@@ -96,9 +111,19 @@ class LeasedAttendant:
         self._lease.began(workload)
         self._inner.started(workload)
 
+    def spawned(self, workload: Workload) -> None:
+        """The child exists; whether what it stands for has begun shows in what it prints."""
+        self._lease.began(workload)
+
+    def read(self, *, is_last: bool = False) -> None:
+        """Pass on what was printed, when that goes to its log."""
+        self._pass_on(self._lease.printed_last() if is_last else self._lease.printed())
+        if is_last and self._sieve is not None and (rest := self._sieve.finish()):
+            self._output.chunk("stdout", rest)
+
     def turn(self) -> float | None:
         due = self._inner.turn()
-        self._pass_on(self._lease.printed())
+        self.read()
         if self._lease.standing == "starting" and self._is_ready():
             self._inner.confirm()
             self._lease.stands("ready")
@@ -109,12 +134,14 @@ class LeasedAttendant:
         self._inner.interrupted()
 
     def ended(self, end: WorkloadEnd) -> Failure | None:
-        self._pass_on(self._lease.printed_last())
+        self.read(is_last=True)
         self._output.finish()
         failure = self._inner.ended(end)
         return None if self._lease.was_released else failure
 
     def _pass_on(self, data: bytes) -> None:
+        if self._sieve is not None and data:
+            data = self._sieve.filter("stderr", data)
         if data:
             self._output.chunk("stdout", data)
 

@@ -69,12 +69,12 @@ def _run_task(loaded: Loaded, asked: Request, selection: Selection, host: HostFa
     if up.run is None:
         return None
     task = up.plan.steps[up.run].task
-    if task.context.plane != "native":
+    if task.context.plane == "remote":
         return None
     try:
         instance = selection.instance_name or ""
         stop = stop_command(asked.target, selection.name, instance)
-        running = find_running(loaded.root, task, instance, stop)
+        running = find_running(loaded.root, task, instance, stop, may_ask=False)
     except HostError as error:
         why = f"{error.findings[0].summary}: {error.findings[0].why}"
         return Observed(kind="run_task", name=task.name, state="unknown", detail=why)

@@ -217,7 +217,7 @@ def _left_in_engines(events: list[Event]) -> tuple[LeftBehind, ...]:
         if isinstance(event, ContainerEntered) and event.lifecycle == "ephemeral"
     }
     left = [event for event in events if isinstance(event, ContainerLeft)]
-    gone = {event.container for event in left if event.is_gone}
+    gone = {event.container for event in left if event.is_gone or event.goes_on}
     return (
         *(LeftContainer(container=name, engine=engine) for name, engine in made.items() if name not in gone),
         *(LeftInside(container=each.container, pids=each.left_inside) for each in left if each.left_inside),

@@ -76,6 +76,8 @@ def _stop(root: Path, key: str, clock: Clock) -> Stopped:
             if kept is None:
                 return Stopped(key=key, status="not_running")
             was_over = is_over(root, kept)
+            if kept.container is not None:
+                return _stop_in_container(root, kept, was_over=was_over, clock=clock)
             # also when it has ended itself: what it moved away carries its marker still
             record = end_what_is_owned(kept.run_id, () if was_over else (kept.leader,), clock=clock)
             pid = None if was_over else kept.leader.pid
@@ -88,6 +90,20 @@ def _stop(root: Path, key: str, clock: Clock) -> Stopped:
             return Stopped(key=key, status="stopped", kept=kept, pid=pid, ended=ended)
     except HostError as error:
         return Stopped(key=key, status="failed", finding=error.findings[0])
+
+
+def _stop_in_container(root: Path, kept: KeptService, *, was_over: bool, clock: Clock) -> Stopped:
+    """Also when its keeper was killed: then what that one owned is still there."""
+    from ota.execute.container_kept import end_kept  # paid only by what runs in a container
+
+    ending = end_kept(root, kept, clock)
+    pid = None if was_over else kept.leader.pid
+    if ending.finding is not None:
+        return Stopped(key=kept.key, status="failed", kept=kept, pid=pid, finding=ending.finding)
+    forget_record(root, kept.key)
+    if was_over and not ending.was_there:
+        return Stopped(key=kept.key, status="not_running")
+    return Stopped(key=kept.key, status="stopped", kept=kept, pid=pid, ended=ending.ended)
 
 
 def _enter(stack: ExitStack, lock: ResourceLock) -> None:

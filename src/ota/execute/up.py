@@ -164,10 +164,10 @@ def _detach_refusals(run: StepPlan) -> tuple[Finding, ...]:
         Finding(
             code="OTA_UP_DETACH_UNSUPPORTED",
             title="Run task cannot be left running by this build",
-            summary=f"run task `{name}` runs in containers"
+            summary=f"run task `{name}` launches services through compose"
             if plane == "native"
             else f"run task `{name}` resolves to the {plane} plane",
-            why="this build lets go of processes of this host only; it would not find this one again",
+            why="this build lets go of processes and containers that it can prove to be the task's",
             next=f"use `--attach`, or run `ota run {name}` in a terminal of its own",
             category="execution",
         ),

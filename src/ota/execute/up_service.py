@@ -8,9 +8,8 @@ Source: runtime specification 14.3 (run), 15.4 (`ensure_ready`), 15.6; commands 
 
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
-from functools import partial
 from threading import Event, Thread
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -32,23 +31,27 @@ from ota.execute.events import (
 )
 from ota.execute.interpreter import Interpreter, StepResult
 from ota.execute.kept import (
+    KeptContainer,
     KeptService,
     Running,
     find_running,
     forget_kept,
+    forget_record,
     key_of,
     lock_of,
     log_of,
     read_kept,
     record_kept,
+    record_owner,
     stop_command,
     this_place,
+    wait_for_parting,
 )
 from ota.execute.lease import Lease, Wish
 from ota.execute.run import told
 from ota.execute.service_plane import LeaderProbe
 from ota.execute.service_probes import declared_probe, readiness_timing
-from ota.readiness.probes import OwnListenerProbe
+from ota.readiness.probes import InsideListenerProbe, OwnListenerProbe
 from ota.readiness.timing import DEFAULT_TIMING
 from ota.readiness.wait import (
     Attempt,
@@ -60,7 +63,7 @@ from ota.readiness.wait import (
     render_attempt,
     wait_ready,
 )
-from ota.resolve.endpoints import Endpoint, Endpoints, endpoints_of, with_bind_ports
+from ota.resolve.endpoints import Endpoint, Endpoints, endpoints_of, with_bind_ports, with_host_ports
 from ota.resolve.plan import RuntimePlan, StepPlan
 from ota.resolve.up_plan import may_be_let_go
 from ota.system.clock import Deadline, now_utc
@@ -68,8 +71,11 @@ from ota.system.file_tail import FileTail
 from ota.system.files import private_directory
 from ota.system.interrupts import Interrupt
 from ota.system.locks import ResourceLock
-from ota.system.processes import Identity, descendants, is_alive, session_members
+from ota.system.processes import descendants, is_alive, session_members
 from ota.system.run_id import make_run_id
+
+if TYPE_CHECKING:
+    from ota.backends.container.inside import InsideSockets
 
 Keeps = Literal["nothing", "detached", "attached"]
 """What becomes of the run task once everything is ready."""
@@ -131,6 +137,7 @@ class RunService:
             return self._interrupted()
         if self._reused is not None:
             return self._reuse(self._reused)
+        wait_for_parting(self._context.root, self._key, self._context.clock)
         forget_kept(self._context.root, self._key)
         return self._start()
 
@@ -172,7 +179,7 @@ class RunService:
             except HostError as error:
                 return self._fate(error.findings[0])
         run_id = make_run_id(self._step.task.name, context.clock)
-        lease = Lease(run_id, log=log, keep=partial(self._put_on_record, run_id))
+        lease = Lease(run_id, log=log, key=self._key, keep=self._put_on_record)
         context.leases[self._step.id] = lease
         self._held = held = _Held(self._interpreter, self._step.id, lease, context)
         held.wait_for_news()
@@ -227,7 +234,10 @@ class RunService:
                 stop=running.stop,
             )
         )
-        resolved = endpoints_of(with_bind_ports(self._runtime, running.ports))
+        runtime = with_bind_ports(self._runtime, running.ports)
+        if running.container is not None:
+            runtime = with_host_ports(runtime, running.container.host_ports)
+        resolved = endpoints_of(runtime)
         if resolved.projected or resolved.internal:
             context.stream.emit(
                 EndpointPlanned(step=step.id, endpoints=resolved.projected, internal=resolved.internal)
@@ -273,15 +283,25 @@ class RunService:
             members = {each.pid for each in session_members(leader.pid)}
             return {leader.pid} | members | {each.pid for each in descendants(leader.pid)}
 
-        asked = declared_probe(readiness.probe, endpoint, readiness, "note")
-        own = OwnListenerProbe(host=endpoint.host_address, port=endpoint.host_port, pids=pids)
-        signals = [
-            Gate(name=probe.name or probe.listener, probe=declared_probe(probe, target, readiness, "note"))
-            for probe in readiness.signal_probes
+        inside = _inside(running.container) if running.container is not None else None
+        # behind an engine's proxy a connection is no sign of life
+        closed_at_once: Literal["note", "fail"] = "note" if inside is None else "fail"
+        name = endpoint.listener
+        asked = [
+            Gate(
+                name=probe.name or probe.listener,
+                probe=declared_probe(probe, target, readiness, closed_at_once),
+            )
+            for probe in (readiness.probe, *readiness.signal_probes)
             if (target := resolved.of(probe.listener)) is not None
         ]
-        name = endpoint.listener
-        return (Gate(name=name, probe=asked), *signals, Gate(name=name, probe=own), alive)
+        if inside is not None:
+            within = InsideListenerProbe(
+                address=endpoint.bind_address, port=endpoint.bind_port, observe=inside.listeners
+            )
+            return (Gate(name=name, probe=within), *asked, alive)
+        own = OwnListenerProbe(host=endpoint.host_address, port=endpoint.host_port, pids=pids)
+        return (*asked, Gate(name=name, probe=own), alive)
 
     def _not_ready(self, running: Running, outcome: Exhausted) -> Fate:
         last = tuple(render_attempt(attempt) for attempt in outcome.last)
@@ -411,29 +431,37 @@ class RunService:
 
     # -- letting go ------------------------------------------------------------------------------
 
-    def _put_on_record(self, run_id: str, leader: Identity, intent: int) -> None:
+    def _put_on_record(self, lease: Lease) -> None:
         """Called by the thread that supervises it, right before it is let go.
 
         Raises:
-            HostError: the record cannot be written.
+            HostError: the record cannot be written, or nobody takes it over.
         """
         context = self._context
+        assert lease.leader is not None
         namespace, hostname = this_place()
-        record_kept(
-            context.root,
-            KeptService(
-                task=self._step.task.name,
-                instance=self._instance,
-                run_id=run_id,
-                leader=leader,
-                pid_namespace=namespace,
-                hostname=hostname,
-                started_at=now_utc(context.clock),
-                log=log_of(self._key),
-                ports={each.listener: each.bind_port for each in self._planned()},
-            ),
+        kept = KeptService(
+            task=self._step.task.name,
+            instance=self._instance,
+            run_id=lease.run_id,
+            leader=lease.leader,
+            pid_namespace=namespace,
+            hostname=hostname,
+            started_at=now_utc(context.clock),
+            log=log_of(self._key),
+            ports={each.listener: each.bind_port for each in self._planned()},
+            container=lease.container,
+            keeper=lease.keeper,
         )
-        context.journal.handed_over(intent)
+        record_kept(context.root, kept)
+        if lease.container is not None:
+            try:
+                lease.give_to_keeper(record_owner(context.root, kept, stop=self._stop, clock=context.clock))
+            except HostError:
+                forget_record(context.root, self._key)
+                raise
+            context.journal.ended(lease.container.intent, 0)
+        context.journal.handed_over(lease.intent)
 
     def _planned(self) -> tuple[Endpoint, ...]:
         for event in reversed(tuple(self._context.stream.events)):
@@ -445,7 +473,13 @@ class RunService:
         kept = read_kept(self._context.root, self._key)
         if kept is not None:
             self._context.stream.emit(
-                LeftRunning(step=self._step.id, pid=kept.leader.pid, stop=self._stop, log=kept.log)
+                LeftRunning(
+                    step=self._step.id,
+                    pid=kept.leader.pid,
+                    stop=self._stop,
+                    log=kept.log,
+                    container=kept.container.text if kept.container is not None else "",
+                )
             )
 
     # -- small things ----------------------------------------------------------------------------
@@ -463,6 +497,14 @@ class RunService:
 
     def _fate(self, finding: Finding) -> Fate:
         return Fate(status="FAILED", failure=_failure(self._step, finding, origin="host_publication"))
+
+
+def _inside(container: KeptContainer) -> "InsideSockets":
+    from ota.backends.container.engine import engine_at  # paid only by what runs in a container
+    from ota.backends.container.inside import InsideSockets
+    from ota.system.host import environ
+
+    return InsideSockets(engine_at(container.engine, environ()), container.name)
 
 
 class _Held:

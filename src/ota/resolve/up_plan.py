@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ota.errors import Finding
-from ota.resolve.plan import ArgvBody, Plan, ShellBody, TaskPlan
+from ota.resolve.plan import ArgvBody, ContainerLaunchBody, Plan, ShellBody, TaskPlan
 from ota.resolve.scope import Selection
 
 Phase = Literal[
@@ -36,8 +36,10 @@ class RequiredInstance(Struct, frozen=True, kw_only=True):
 
 
 def may_be_let_go(task: TaskPlan) -> bool:
-    """Whether this build would find the task again that it left running: processes of this host alone."""
-    return task.context.plane == "native" and isinstance(task.body, ShellBody | ArgvBody)
+    """Whether this build would find the task again that it left running, and could end it."""
+    if isinstance(task.body, ContainerLaunchBody):
+        return True
+    return task.context.plane in ("native", "container") and isinstance(task.body, ShellBody | ArgvBody)
 
 
 class UpPlan(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,14 @@ from msgspec import Struct
 
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock, now_utc
-from ota.system.files import PRIVATE_FILE, private_directory, read_bytes, refused, write_all
+from ota.system.files import (
+    PRIVATE_FILE,
+    private_directory,
+    read_bytes,
+    refused,
+    write_all,
+    write_atomic,
+)
 from ota.system.host import environ, observe_hostname
 from ota.system.locks import try_lock
 from ota.system.process_table import observe_pid_namespace
@@ -44,6 +51,8 @@ class RunStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="run"):
     pid_namespace: str = ""
     """Where pids of this journal are counted."""
     hostname: str = ""
+    stop: str = ""
+    """The command that ends it, where a signal to `ota` does not: it was left running on purpose."""
 
 
 class IntentStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="intent"):
@@ -75,7 +84,11 @@ class ContainerStep(Struct, frozen=True, kw_only=True, tag_field="step", tag="co
     labels: Mapping[str, str] = {}
     """What the container must carry to be the one that is meant: a name alone proves nothing."""
     body: str = ""
-    """The task whose body runs inside a container that stays; empty: the container itself is the run's."""
+    """The mark of the body that runs inside a container that stays; empty: the container is the run's."""
+    task: str = ""
+    """Whose body it is, with the workflow instance it was brought up for; empty: a helper of ota's own."""
+    stays: bool = False
+    """The container is stopped when the run is over, and kept."""
     at: str
 
 
@@ -171,10 +184,14 @@ class Journal:
         self._write("intent", IntentStep(id=number, kind=kind, label=label, at=self._now()))
         return number
 
-    def container(self, engine: str, name: str, labels: Mapping[str, str], *, body: str = "") -> int:
+    def container(
+        self, engine: str, name: str, labels: Mapping[str, str], *, body: str = "", task: str = ""
+    ) -> int:
         """Announce a container of this run, or with `body` a task's body in one that stays."""
         number = self._next_id()
-        step = ContainerStep(id=number, engine=engine, name=name, labels=labels, body=body, at=self._now())
+        step = ContainerStep(
+            id=number, engine=engine, name=name, labels=labels, body=body, task=task, at=self._now()
+        )
         self._write("container", step)
         return number
 
@@ -255,6 +272,23 @@ def open_journal(repo: Path, *, run_id: str, task: str, clock: Clock = SYSTEM_CL
         journal = Journal(path, -1, clock, (_unwritten(error),), since_ticks=ota.start_ticks)
     fault_point("run.after")
     return journal
+
+
+def write_journal_of_owner(
+    repo: Path, *, run: RunStep, container: ContainerStep, leader: Identity, clock: Clock = SYSTEM_CLOCK
+) -> Path:
+    """The journal of something that goes on without a command: `run.ota` is the process that owns it.
+
+    Nobody holds a lock on it; that process lives as long as what it owns.
+
+    Raises:
+        HostError: nothing is on disk.
+    """
+    path = journal_path(repo, run.run_id)
+    private_directory(path.parent)
+    started = StartedStep(id=container.id, identity=leader, at=now_utc(clock))
+    write_atomic(path, _line(run) + _line(container) + _line(started))
+    return path
 
 
 def _create(path: Path, run: RunStep) -> int:

@@ -107,7 +107,10 @@ class StaleCleaned(Struct, frozen=True, kw_only=True):
 def run_conflict(run: RunStep) -> CleanFailure:
     """A run that goes on may use anything of the repository."""
     what = f"run {run.run_id} of task {run.task}, process {run.ota.pid}, since {run.started_at}"
-    return _conflict("", None, f"a run of this repository is still going on: {what}", run.ota.pid)
+    if run.stop:
+        what = f"task {run.task}, left running on purpose since {run.started_at}"
+    why = f"a run of this repository is still going on: {what}"
+    return _conflict("", None, why, run.ota.pid, stop=run.stop)
 
 
 def container_conflict(engine: str, name: str, owner_pid: int = 0) -> CleanFailure:
@@ -121,8 +124,9 @@ def making_conflict() -> CleanFailure:
     return _conflict("", None, "a run of this repository is making a container at this moment", 0)
 
 
-def _conflict(engine: str, name: str | None, why: str, pid: int) -> CleanFailure:
-    way = f", or stop it with `kill -INT {pid}`" if pid else " or stop it"
+def _conflict(engine: str, name: str | None, why: str, pid: int, *, stop: str = "") -> CleanFailure:
+    command = stop or (f"kill -INT {pid}" if pid else "")
+    way = f", or stop it with `{command}`" if command else " or stop it"
     return CleanFailure(
         reason="active_execution_conflict",
         engine=engine,

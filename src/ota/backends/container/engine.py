@@ -190,6 +190,17 @@ def client_environment(engine: str, environ: Mapping[str, str]) -> Mapping[str, 
     return {**environ, **{name: str(Path.cwd() / environ[name]) for name in relative}}
 
 
+def engine_at(program: str, environ: Mapping[str, str], *, clock: Clock = SYSTEM_CLOCK) -> Engine:
+    """The engine of a program that was found before."""
+    return Engine(
+        name=Path(program).name,
+        program=program,
+        environ=client_environment(program, environ),
+        clock=clock,
+        count=CallCount(),
+    )
+
+
 # --- asking ----------------------------------------------------------------------------------------------
 
 

@@ -199,15 +199,16 @@ class EphemeralRun:
 
     def _create(self, ports: tuple[PublishedPort, ...], held: "tuple[PortReservation, ...]") -> Prepared:
         engine, work, scene = self._engine, self._work, self._scene
-        identity = self._identity()
+        identity, owner = self._identity(), scene.owner()
+        owner_pid = owner.pid if owner is not None else os.getpid()
         labels = ephemeral_labels(
-            self._token, owner_pid=os.getpid(), owner_start=owner_start(), run_id=work.run_id
+            self._token, owner_pid=owner_pid, owner_start=owner_start(owner), run_id=work.run_id
         )
         environment = self._environment_of(ports)
         mark = stable_digest("body", work.run_id, work.step, str(self._attempt))
         prepared = Prepared(
             engine=engine,
-            name=identity.ephemeral_name(os.getpid(), f"{work.run_id}/{work.step}/{self._attempt}"),
+            name=identity.ephemeral_name(owner_pid, f"{work.run_id}/{work.step}/{self._attempt}"),
             lifecycle="ephemeral",
             was="created",
             shape=identity.shape,
@@ -223,7 +224,7 @@ class EphemeralRun:
             attempt=self._attempt,
             reservations=held,
         )
-        intent = scene.journal.container(engine.program, prepared.name, labels)
+        intent = scene.journal.container(engine.program, prepared.name, labels, task=work.key)
         fault_point("create.before")
         try:
             user = self._make(prepared, identity)

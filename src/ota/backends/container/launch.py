@@ -167,7 +167,7 @@ class LaunchRun:
         try:
             environment = self._environment_of(ports)
             cli_environ = cli_environment(engine, environment)
-            intent = self._scene.journal.container(engine.program, shape.name, shape.labels)
+            intent = self._scene.journal.container(engine.program, shape.name, shape.labels, task=work.key)
             fault_point("create.before")
             try:
                 self._create(shape, ports, environment, cli_environ)

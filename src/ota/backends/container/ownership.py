@@ -20,7 +20,7 @@ from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.files import private_directory, read_bytes, remove_file, write_atomic
 from ota.system.locks import ResourceLock
 from ota.system.process_table import observe_pid_namespace, observe_process
-from ota.system.processes import boot_id, observe_identity
+from ota.system.processes import Identity, boot_id, observe_identity
 
 OwnerLife = Literal["alive", "dead", "unknown"]
 
@@ -217,9 +217,9 @@ def owner_life(labels: Mapping[str, str]) -> OwnerLife:
     return "alive" if is_owner else "dead"
 
 
-def owner_start() -> str:
-    """When and where this process started, for the label: `<ticks>/<boot>/<pid namespace>`."""
-    identity = observe_identity(os.getpid())
+def owner_start(owner: Identity | None = None) -> str:
+    """When and where this process, or another owner, started: `<ticks>/<boot>/<pid namespace>`."""
+    identity = owner or observe_identity(os.getpid())
     return f"{identity.start_ticks}/{_here()}" if identity is not None else ""
 
 

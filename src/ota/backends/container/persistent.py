@@ -427,7 +427,7 @@ class PersistentRun:
         labels = self._labels(identity)
         # another task, or an earlier ota, may have made it: other labels are theirs, these prove as much
         proof = {key: value for key, value in labels.items() if key not in (LABEL_FAMILY, LABEL_PARTS)}
-        intent = self._scene.journal.container(engine.program, name, proof, body=mark)
+        intent = self._scene.journal.container(engine.program, name, proof, body=mark, task=work.key)
         return Prepared(
             engine=engine,
             name=name,
@@ -470,7 +470,7 @@ class PersistentRun:
         from ota.system.journal import journal_path, read_journal
         from ota.system.reconcile import living_runs
 
-        who = ""
+        who, end = "", "interrupt it"
         for run in living_runs(self._work.root):
             if run.run_id == self._work.run_id:
                 continue
@@ -482,12 +482,13 @@ class PersistentRun:
                 continue
             if name in inside:
                 who = f": run {run.run_id} of task `{run.task}`, process {run.ota.pid}"
+                end = f"end it with `{run.stop}`" if run.stop else end
         return Finding(
             code="OTA_CONTAINER_IN_USE",
             title="Container is in use",
             summary=f"persistent container {name} has to be replaced, and a run is in it{who}",
             why="image, publication, isolation, memory, networks or user of the container have changed",
-            next="wait for that run to end, or interrupt it, then run the command again",
+            next=f"wait for that run to end, or {end}, then run the command again",
             category="execution",
             owner="host",
         )

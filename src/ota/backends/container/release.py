@@ -10,7 +10,7 @@ Source: lessons, "Nothing left behind"; runtime specification 6.3, 7.4.
 import time
 from pathlib import Path
 
-from ota.backends.container.engine import CallCount, Engine, client_environment
+from ota.backends.container.engine import Engine, engine_at
 from ota.backends.container.ephemeral import release_ephemeral
 from ota.backends.container.facts import inspect_containers
 from ota.backends.container.signalling import end_body
@@ -33,13 +33,7 @@ def release_announced(facts: JournalFacts) -> Released:
     left: list[Finding] = []
     for program in dict.fromkeys(step.engine for step in facts.containers):
         steps = [step for step in facts.containers if step.engine == program]
-        engine = Engine(
-            name=Path(program).name,
-            program=program,
-            environ=client_environment(program, environ()),
-            clock=SYSTEM_CLOCK,
-            count=CallCount(),
-        )
+        engine = engine_at(program, environ())
         try:
             _release(engine, steps, removed, left, is_fresh=_is_fresh(facts.path))
         except HostError as error:
@@ -79,7 +73,12 @@ def _taken_away(engine: Engine, step: ContainerStep, removed: list[str]) -> Find
         if ending.ended:
             removed.append(step.name)
         return ending.finding
-    finding = release_ephemeral(engine, step.name)
+    if step.stays:
+        from ota.backends.container.launch import end_launch  # paid only by what was a packaged image
+
+        finding = end_launch(engine, step.name)
+    else:
+        finding = release_ephemeral(engine, step.name)
     if finding is None:
         removed.append(step.name)
     return finding

@@ -7,16 +7,31 @@ is safe, and the user need not read it. After the mark every byte passes unchang
 Source: runtime specification 6.2, 12.2, 25.4; doctor specification 6 (start marker).
 """
 
-from ota.backends.container.body import Marks
-from ota.system.spawn import Stream
+from typing import Literal, Protocol
 
+# Nothing of ota's is imported: the small process that keeps what is left running looks for marks too.
+Stream = Literal["stdout", "stderr"]
 _HELD_LIMIT = 64 * 1024
+
+
+class Spelling(Protocol):
+    """How the marks of one body are written."""
+
+    @property
+    def prefix(self) -> bytes:
+        """How every mark begins."""
+        ...
+
+    @property
+    def end(self) -> bytes:
+        """How every mark ends."""
+        ...
 
 
 class StartMark:
     """Filters the output of one attached process."""
 
-    def __init__(self, marks: Marks | None) -> None:
+    def __init__(self, marks: Spelling | None) -> None:
         self._marks = marks
         self._said: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self._held: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
@@ -61,7 +76,7 @@ class StartMark:
         held, self._held["stderr"] = bytes(self._held["stderr"]), bytearray()
         return held
 
-    def _take_mark(self, stream: Stream, marks: Marks, passed: bytearray) -> bool:
+    def _take_mark(self, stream: Stream, marks: Spelling, passed: bytearray) -> bool:
         """Heed the next mark, with what comes before it out of the way; False when none is complete."""
         held = self._held[stream]
         before, found, after = held.partition(marks.prefix)

@@ -19,6 +19,7 @@ from ota.resolve.plan import ContainerPlan, ContextPlan, ListenerPlan
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.journal import Journal
 from ota.system.locks import SharedUse
+from ota.system.processes import Identity
 
 if TYPE_CHECKING:
     from ota.system.ports import PortReservation
@@ -65,6 +66,8 @@ class Work(Struct, frozen=True, kw_only=True):
     run_id: str
     step: str
     task: str
+    key: str = ""
+    """Of a service task: the name by which others find it running, its workflow instance included."""
     context: ContextPlan
     body: str
     """Shell text; argv bodies arrive quoted."""
@@ -163,3 +166,5 @@ class Scene(Struct, frozen=True, kw_only=True):
     """What takes long, in words: an image that is being fetched."""
     on_output: Callable[[bytes], None] = lambda data: None
     """What the engine prints while it fetches an image."""
+    owner: Callable[[], Identity | None] = lambda: None
+    """Who is to own a container of this body alone; None: this process, and it goes with it."""

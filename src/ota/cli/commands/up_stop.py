@@ -153,6 +153,7 @@ def _task(stopped: Stopped) -> Document:
         instance=kept.instance if kept is not None else instance,
         status=stopped.status,
         pid=stopped.pid,
+        container=kept.container.name if kept is not None and kept.container is not None else None,
         started_at=kept.started_at if kept is not None else None,
         process_count=len(stopped.ended) or None,
         log=kept.log if kept is not None else None,
@@ -179,6 +180,11 @@ def _line(stopped: Stopped) -> str:
         return f"{stopped.key}: {finding.summary}: {finding.why}"
     if kept is None:
         return f"{stopped.key}: was over already"
+    if kept.container is not None:
+        who = "what was left of it in" if stopped.pid is None else "it in"
+        return (
+            f"{stopped.key}: ended {who} {kept.container.text}, running since {kept.started_at}; {kept.log}"
+        )
     if stopped.pid is None:
         pids = ", ".join(map(str, stopped.ended))
         return f"{stopped.key}: was over already; ended what it had left behind: pid {pids}; {kept.log}"

@@ -123,8 +123,8 @@ class UpDisplay:
                 self._say(self._style.paint(f"  External: {endpoint.text}", "success"))
             case ReadinessExhausted(step=step, attempts=attempts):
                 self._say(self._style.paint(f"  {step} was not ready after {attempts} attempts", "error"))
-            case LeftRunning(step=step, pid=pid):
-                self._say(f"  {step} keeps running (pid {pid})")
+            case LeftRunning(step=step, who=who):
+                self._say(f"  {step} keeps running ({who})")
             case RunNote(text=text, is_warning=True):
                 self._say(self._style.paint(f"Warning: {text}", "warn"))
             case _:
