@@ -1,5 +1,7 @@
 """`--dry-run` says what a run would do, knows what it cannot know yet, and touches nothing."""
 
+import pytest
+
 from support.servers import SERVER, free_port, service
 
 CONTRACT = """
@@ -72,3 +74,76 @@ def test_preview_and_run_agree_on_plane_and_endpoint(project):
     receipt = live.finish().json["receipt"]
     assert preview["resolved"]["backend"] == receipt["backend"]
     assert preview["contract_identity"] == receipt["contract_identity"]
+
+
+CONTAINED = """
+version: 1
+project: {name: previews}
+execution:
+  default_context: app
+  contexts:
+    host: {backend: native}
+    app: {backend: container, lifecycle: ephemeral, container: {image: "x:1", engines: [docker]}}
+tasks:
+  build: {run: make, context: app}
+  plain: {run: make, context: host}
+  packed:
+    context: host
+    launch: {kind: container, engine: docker, image: "x:1"}
+    runtime:
+      kind: service
+      surfaces:
+        web:
+          bind: {address: 0.0.0.0, port: {mode: fixed, value: 80}}
+          project: {host: {address: 127.0.0.1, port: {mode: fixed, value: 5680}, primary: true}}
+surfaces: {web: {kind: http, port: 80}}
+workflows: {default: w, w: {run: {task: build}}}
+"""
+DOWN = "echo 'Cannot connect to the Docker daemon' >&2; exit 1"
+BARE = """echo "$1" >> "$ASKED"
+case "$1" in info) exit 0;; esac
+echo "Error: No such image: x:1" >&2; exit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "code", "severity"),
+    [
+        (None, "OTA_CONTAINER_BACKEND_CLI_MISSING", "error"),
+        (DOWN, "OTA_CONTAINER_BACKEND_UNAVAILABLE", "error"),
+        (BARE, "OTA_CONTAINER_IMAGE_UNAVAILABLE", "warn"),
+        ("exit 0", None, None),
+    ],
+)
+def test_previews_and_doctor_say_the_same_of_engine_and_image(
+    project, assert_schema, tmp_path, engine, code, severity
+):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    if engine is not None:
+        (programs / "docker").write_text(f"#!/bin/sh\n{engine}\n")
+        (programs / "docker").chmod(0o755)
+    asked = tmp_path / "asked"
+    env = {"PATH": str(programs), "ASKED": str(asked)}
+    repo = project({"ota.yaml": CONTAINED})
+
+    def told(*args):
+        done = repo.run(*args, "--json", env=env)
+        assert_schema(done.json, args[0])
+        found = done.json.get("blockers" if "--dry-run" in args else "findings", ())
+        said = [(each["code"], each["severity"], each["summary"], each["why"]) for each in found]
+        return [
+            each for each in said if each[0].startswith("OTA_CONTAINER_") and "PARTIAL" not in each[0]
+        ], done
+
+    run, preview = told("run", "build", "--dry-run")
+    assert (preview.code, preview.json["ok"]) == ((1, False) if severity == "error" else (0, True))
+    assert [each[:2] for each in run] == ([(code, severity)] if code else [])
+    if engine == BARE:
+        assert asked.read_text().split() == ["info", "image"]
+        assert "whether that works cannot be told before" in run[0][3]
+    assert run == told("run", "packed", "--dry-run")[0]
+    assert run == told("up", "--dry-run")[0]
+    assert run == told("doctor")[0]
+    assert told("run", "plain", "--dry-run")[0] == []
+    assert sorted(each.name for each in repo.path.iterdir()) == ["ota.yaml"]

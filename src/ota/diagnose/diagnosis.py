@@ -53,7 +53,10 @@ def doctor(
     """
     if mode != "native":
         return concluded(scene, asked(_other_plane(scene, mode, observe_services)))
-    return concluded(scene, asked([*_before_services(scene, lifecycle), *_the_rest(scene, observe_services)]))
+    return concluded(
+        scene,
+        asked([*_before_services(scene, lifecycle, sees_images=True), *_the_rest(scene, observe_services)]),
+    )
 
 
 def preconditions(scene: Scene, *, runs_commands: bool = True) -> Diagnosis:
@@ -64,7 +67,11 @@ def preconditions(scene: Scene, *, runs_commands: bool = True) -> Diagnosis:
     """
     items = precondition_items(scene)
     left_out = () if runs_commands else [each.name for each in items.checks if runs_something(scene, each)]
-    jobs = [*_before_services(scene, None), *readiness_jobs(scene, without_checks(items, left_out))]
+    jobs = [
+        # what carries the path out fetches its images itself
+        *_before_services(scene, None, sees_images=not runs_commands),
+        *readiness_jobs(scene, without_checks(items, left_out)),
+    ]
     # that a diagnosis from the host does not see other planes is no news about a path that goes there
     found = [each for each in asked(jobs) if not each.code.endswith("_DOCTOR_PARTIAL")]
     return concluded(scene, found)
@@ -82,7 +89,7 @@ def services(scene: Scene, observe: Observe | None) -> Diagnosis:
     return concluded(scene, asked([partial(_services, scene, observe)]))
 
 
-def _before_services(scene: Scene, lifecycle: Lifecycle | None) -> list[Job]:
+def _before_services(scene: Scene, lifecycle: Lifecycle | None, *, sees_images: bool) -> list[Job]:
     from ota.diagnose import containers, environment, execution, hygiene, requirements
 
     unsupported = execution.unsupported_contexts(scene)
@@ -92,7 +99,7 @@ def _before_services(scene: Scene, lifecycle: Lifecycle | None) -> list[Job]:
         partial(execution.lifecycle_findings, scene, "native", lifecycle),
         _all(lambda: execution.platform_findings(scene, unsupported)),
         _all(lambda: execution.path_refusals(scene)),
-        partial(execution.backend_findings, scene, "native"),
+        partial(execution.backend_findings, scene, "native", sees_images=sees_images),
         _all(lambda: containers.attachment_findings(scene, "native")),
         _all(lambda: containers.host_bound_findings(scene, "native")),
         _all(lambda: containers.publication_findings(scene, "native")),

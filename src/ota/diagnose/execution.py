@@ -6,7 +6,7 @@ plane is probed in its place.
 Source: doctor specification 5 (context host support), 7, 8; commands specification 4.1; decision D12.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ota.contract.grammar import allows_arch
 from ota.contract.model.scalars import Lifecycle, Plane
@@ -15,6 +15,7 @@ from ota.errors import Evidence, Finding, Severity
 from ota.readiness.checks import CheckScene, ask_command
 from ota.requirements.executables import find_executable
 from ota.resolve.boundary import DEFAULT_ENGINES
+from ota.resolve.plan import ContainerLaunchBody
 from ota.resolve.service_plan import ComposeControl
 from ota.resolve.services import control_of
 from ota.system.cutting import cut
@@ -136,23 +137,72 @@ def path_refusals(scene: Scene) -> Iterator[Finding]:
 # --- backends ------------------------------------------------------------------------------------
 
 
-def backend_findings(scene: Scene, mode: Plane) -> tuple[Finding, ...]:
-    """Engines, remote CLIs and compose managers that the path, or the diagnosed plane, relies on."""
-    found: list[Finding] = []
-    for engines, field in _engines(scene, mode).items():
-        found += _engine(scene, engines, field)
-    found += _managers(scene)
-    found += _remotes(scene, mode)
-    return tuple(found)
+Field = tuple[str, ...]
+Engines = dict[tuple[str, ...], Field]
+"""Lists of candidates, each with the field that asks for it."""
 
 
-def _engines(scene: Scene, mode: Plane) -> dict[tuple[str, ...], tuple[str, ...]]:
-    """The candidate lists of the container planes that matter, each with the field that asks for it."""
-    planes = scene.planes
-    lists: dict[tuple[str, ...], tuple[str, ...]] = {}
+def backend_findings(scene: Scene, mode: Plane, *, sees_images: bool = False) -> tuple[Finding, ...]:
+    """Engines, remote CLIs and compose managers that the path, or the diagnosed plane, relies on.
+
+    `sees_images`: also the images of the path, on the engines that answer.
+    """
+    return (
+        *_container_findings(scene, _engines(scene, mode), sees_images=sees_images),
+        *_managers(scene, services_of(scene)),
+        *_remotes(scene, mode),
+    )
+
+
+def path_backend_findings(scene: Scene, services: Iterable[str]) -> tuple[Finding, ...]:
+    """What the tasks of the path and these services stand on, and nothing of the contract beside them."""
+    return (
+        *_container_findings(scene, _engines_of_path(scene), sees_images=True),
+        *_managers(scene, services),
+    )
+
+
+def services_of(scene: Scene) -> tuple[str, ...]:
+    """The services a diagnosis is about."""
+    from ota.diagnose.services import services_in_scope
+
+    return services_in_scope(scene)
+
+
+def _container_findings(scene: Scene, wanted: Engines, *, sees_images: bool) -> Iterator[Finding]:
+    for engines, field in wanted.items():
+        answering, found = _engine(scene, engines, field)
+        yield from found
+        images = {image: own for each, image, own in _images_of_path(scene) if each == engines}
+        if answering and images and sees_images:
+            from ota.diagnose.images import image_findings  # paid only by paths through containers
+
+            yield from image_findings(scene, answering, images)
+
+
+def _images_of_path(scene: Scene) -> Iterator[tuple[tuple[str, ...], str, Field]]:
+    """Engines, image and field of each task of the path that runs in a container."""
     for task in scene.path:
-        if task.context.container is not None:
-            lists.setdefault(task.context.container.engines, field_of_container(task.context.name))
+        if isinstance(task.body, ContainerLaunchBody):
+            launch = task.body.launch
+            engines = (launch.engine,) if launch.engine is not None else DEFAULT_ENGINES
+            yield engines, launch.image, ("tasks", task.name, "launch")
+        elif task.context.container is not None:
+            container = task.context.container
+            yield container.engines, container.image, field_of_container(task.context.name)
+
+
+def _engines_of_path(scene: Scene) -> Engines:
+    lists: Engines = {}
+    for engines, _, field in _images_of_path(scene):
+        lists.setdefault(engines, field)
+    return lists
+
+
+def _engines(scene: Scene, mode: Plane) -> Engines:
+    """The candidate lists of the container planes that matter."""
+    planes = scene.planes
+    lists = _engines_of_path(scene)
     if mode == "container":
         for name in container_contexts(scene):
             settings = planes.context_of(name, "container").container
@@ -188,21 +238,21 @@ def remote_contexts(scene: Scene) -> tuple[str | None, ...]:
     return named or ((None,) if scene.planes.has_shorthand("remote") else ())
 
 
-def _engine(scene: Scene, engines: tuple[str, ...], field: tuple[str, ...]) -> tuple[Finding, ...]:
+def _engine(scene: Scene, engines: tuple[str, ...], field: Field) -> tuple[str, tuple[Finding, ...]]:
+    """The one that answers, or why none does."""
     there = [engine for engine in engines if _is_there(scene, engine)]
     if not there:
         listed = ", ".join(engines)
-        return (
-            _host_finding(
-                scene,
-                field,
-                "OTA_CONTAINER_BACKEND_CLI_MISSING",
-                f"Missing container execution backend CLI: {listed}",
-                f"none of {listed} is on the PATH",
-                f"install {engines[0]}, then rerun `{scene.rerun}`",
-                expected=listed,
-            ),
+        missing = _host_finding(
+            scene,
+            field,
+            "OTA_CONTAINER_BACKEND_CLI_MISSING",
+            f"Missing container execution backend CLI: {listed}",
+            f"none of {listed} is on the PATH",
+            f"install {engines[0]}, then rerun `{scene.rerun}`",
+            expected=listed,
         )
+        return "", (missing,)
     asked = CheckScene(
         root=scene.loaded.root, env=scene.environ, run_id=scene.run_id, should_stop=scene.should_stop
     )
@@ -210,31 +260,28 @@ def _engine(scene: Scene, engines: tuple[str, ...], field: tuple[str, ...]) -> t
     for engine in there:
         code, output = ask_command((engine, "info"), asked, ENGINE_LIMIT_S)
         if code == 0:
-            return ()
+            return engine, ()
         if not said:
             how = f"did not answer within {ENGINE_LIMIT_S:g} s" if code is None else f"exited {code}"
             lines = [line.strip() for line in output.splitlines() if line.strip()]
             told = next((line for line in lines if "rror" in line), lines[-1] if lines else "")
             said = f"`{engine} info` {how}" + (f": {cut(told, 200)}" if told else "")
-    return (
-        _host_finding(
-            scene,
-            field,
-            "OTA_CONTAINER_BACKEND_UNAVAILABLE",
-            f"Container execution backend unavailable: {there[0]}",
-            scene.masker.mask(said),
-            f"start {there[0]} until `{there[0]} info` succeeds, then rerun `{scene.rerun}`",
-            command=f"{there[0]} info",
-        ),
+    silent = _host_finding(
+        scene,
+        field,
+        "OTA_CONTAINER_BACKEND_UNAVAILABLE",
+        f"Container execution backend unavailable: {there[0]}",
+        scene.masker.mask(said),
+        f"start {there[0]} until `{there[0]} info` succeeds, then rerun `{scene.rerun}`",
+        command=f"{there[0]} info",
     )
+    return "", (silent,)
 
 
-def _managers(scene: Scene) -> Iterator[Finding]:
+def _managers(scene: Scene, services: Iterable[str]) -> Iterator[Finding]:
     """The CLI of compose managers whose services count here."""
-    from ota.diagnose.services import services_in_scope
-
     missing: dict[str, tuple[Severity, str]] = {}
-    for name in services_in_scope(scene):
+    for name in services:
         service = scene.contract.services[name]
         control = control_of(service, scene.planes)
         if not isinstance(control, ComposeControl):

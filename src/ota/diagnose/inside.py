@@ -18,6 +18,7 @@ from ota.backends.container.identity import ephemeral_labels, label_words
 from ota.backends.container.images import is_image_missing
 from ota.backends.container.ownership import owner_start
 from ota.diagnose.execution import container_contexts, field_of_container
+from ota.diagnose.images import absent_image, image_findings
 from ota.diagnose.readiness import Job
 from ota.diagnose.requirements import context_requirements
 from ota.diagnose.scene import Scene
@@ -109,15 +110,12 @@ def _look(scene: Scene, inside: Inside) -> tuple[Finding, ...]:
 
 
 def _look_for(scene: Scene, inside: Inside) -> tuple[Finding, ...]:
-    """Nothing is needed inside, so nothing is run. What is not there, a run would try to fetch."""
+    """Nothing is needed inside, so nothing is run."""
     try:
         engine = find_engine(inside.engines, scene.environ, should_stop=scene.should_stop, clock=scene.clock)
-        answer = ask(engine, "image", "inspect", "--format", "{{.Id}}", inside.image, limit_s=LIMIT_S)
     except HostError as error:
         return _engine_trouble(scene, inside, error.findings[0])
-    if not is_image_missing(answer):
-        return ()
-    return (replace(_unanswered(scene, inside, engine, answer), severity="warn"),)
+    return tuple(image_findings(scene, engine.name, {inside.image: field_of_container(inside.context)}))
 
 
 def _asked(engine: Engine, inside: Inside, script: str) -> EngineAnswer:
@@ -189,11 +187,10 @@ def _where(inside: Inside) -> str:
 def _unanswered(scene: Scene, inside: Inside, engine: Engine, answer: EngineAnswer) -> Finding:
     """Nobody answered in there: the image is missing, or has no shell."""
     rerun = f"then rerun `{scene.rerun}`"
+    field = field_of_container(inside.context)
     if is_image_missing(answer):
-        code, summary = "OTA_CONTAINER_IMAGE_UNAVAILABLE", f"Container image is not available: {inside.image}"
-        why = f"{engine.name} does not have it, and a diagnosis fetches nothing"
-        next_ = f"`{engine.name} pull {inside.image}`, or build it under that name, {rerun}"
-    elif (general := refusal(engine, answer, "")).code == "OTA_CONTAINER_BACKEND_UNAVAILABLE":
+        return absent_image(scene, engine.name, inside.image, field, has_questions=True)
+    if (general := refusal(engine, answer, "")).code == "OTA_CONTAINER_BACKEND_UNAVAILABLE":
         code, summary = general.code, f"Container execution backend unavailable: {engine.name}"
         why, next_ = general.why, f"{general.next.partition(',')[0]}, {rerun}"
     else:
@@ -205,7 +202,7 @@ def _unanswered(scene: Scene, inside: Inside, engine: Engine, answer: EngineAnsw
         summary=summary,
         why=scene.masker.mask(why),
         next=next_,
-        place=scene.loaded.place(field_of_container(inside.context)),
+        place=scene.loaded.place(field),
         category="execution",
         owner="container_target",
         evidence=Evidence(expected=inside.image, source="container_target"),

@@ -6,6 +6,8 @@ something the user is told about.
 Source: doctor specification 6 (`OTA_CONTAINER_IMAGE_UNAVAILABLE`); lessons, "Engine talk".
 """
 
+from collections.abc import Sequence
+
 from ota.backends.container.engine import Engine, EngineAnswer, ask
 from ota.backends.container.work import Scene
 from ota.errors import Finding, HostError
@@ -40,14 +42,28 @@ def fetch_image(engine: Engine, image: str, scene: Scene, *, platform: str | Non
         raise HostError(_not_fetched(engine, image, answer, platform))
 
 
-def not_here(engine: Engine, image: str) -> Finding:
+def missing_images(engine: Engine, images: Sequence[str]) -> tuple[str, ...]:
+    """Those that the engine does not have; one call when it has all of them, or for one.
+
+    Raises:
+        HostError: the engine gives no answer.
+    """
+    words = ("image", "inspect", "--format", "{{.Id}}")
+    if not is_image_missing(ask(engine, *words, *images)):
+        return ()
+    if len(images) == 1:
+        return tuple(images)
+    return tuple(image for image in images if is_image_missing(ask(engine, *words, image)))
+
+
+def not_here(engine: str, image: str) -> Finding:
     """The image is missing, and who asks fetches nothing."""
     return Finding(
         code="OTA_CONTAINER_IMAGE_UNAVAILABLE",
         title="Container image is not available",
-        summary=f"image `{image}` is not on {engine.name}",
+        summary=f"Container image is not on {engine}: {image}",
         why="a diagnosis fetches nothing",
-        next=f"`{engine.name} pull {image}`, or build it under that name",
+        next=f"`{engine} pull {image}`, or build it under that name",
         category="execution",
         owner="container_target",
     )

@@ -153,7 +153,7 @@ class _Look:
             environ=self._cli_environ,
         )
         if is_image_missing(answer):
-            raise HostError(not_here(engine, work.container.image))
+            raise HostError(not_here(engine.name, work.container.image))
         if not answer.is_ok:
             raise HostError(refusal(engine, answer, f"create a container of {work.container.image}"))
 

@@ -11,16 +11,20 @@ from ota.cli.flags import Arguments
 from ota.cli.session import Session
 from ota.contract.load import Loaded
 from ota.errors import Finding
-from ota.execute.admission import refusals
+from ota.execute.admission import closure_of, refusals
 from ota.resolve.documents.preview import preview_document
-from ota.resolve.plan import Plan, RequirementPlan, StepPlan
+from ota.resolve.plan import ContainerLaunchBody, Plan, RequirementPlan, StepPlan
 from ota.system.files import repository_reader
 from ota.system.host import HostFacts, environ
 
 
 def preview(arguments: Arguments, session: Session, loaded: Loaded, plan: Plan, host: HostFacts) -> int:
     """Show the preview; 1 when the run would be refused."""
-    findings = (*refusals(plan), *_requirement_findings(plan, loaded, host))
+    findings = (
+        *refusals(plan),
+        *_backend_findings(plan, loaded, host),
+        *_requirement_findings(plan, loaded, host),
+    )
     document = preview_document(
         loaded, plan, host, environ(), repository_reader(loaded.root), findings=findings
     )
@@ -35,6 +39,30 @@ def preview(arguments: Arguments, session: Session, loaded: Loaded, plan: Plan, 
         body = plan.requested_step.task.body
         print(preview_text(document, body, style, plan.again), file=session.out)
     return 0 if document["ok"] else 1
+
+
+def _backend_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> tuple[Finding, ...]:
+    """Engines, images and compose commands the run stands on, as doctor and the preview of `up` see them."""
+    services = {service.name for step in plan.steps.values() for service in closure_of(plan, step.task)}
+    in_containers = any(
+        step.task.context.container is not None or isinstance(step.task.body, ContainerLaunchBody)
+        for step in plan.steps.values()
+    )
+    if not services and not in_containers:
+        return ()
+    from ota.diagnose.execution import path_backend_findings  # paid only by who stands on such
+    from ota.diagnose.scene import Scene
+
+    scene = Scene(
+        loaded,
+        host,
+        environ(),
+        repository_reader(loaded.root),
+        workflow=plan.request.workflow,
+        path=tuple(step.task for step in plan.steps.values()),
+        rerun=plan.again,
+    )
+    return path_backend_findings(scene, sorted(services))
 
 
 def _requirement_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> Iterator[Finding]:
