@@ -121,6 +121,15 @@ def test_an_exhausted_readiness_stops_the_service_and_names_the_broken_rung(proj
     assert document["receipt"]["runtime"]["primary_endpoint"]["confirmed"] is False
 
 
+def test_a_secondary_endpoint_that_nobody_reached_stays_planned(project):
+    a, b = free_port(), free_port()
+    facts = {"a": a, "b": b, "ready": "app", "pa": "true", "pb": "false"}
+    contract = (TWO % facts).replace(f"server.py {a} {b}", f"server.py {a}")
+    result = stopped(project({"ota.yaml": contract, "server.py": SERVER}).start("run", "web", "--stream"))
+    assert f"External:    http://127.0.0.1:{a}/\n" in result.err
+    assert "Secondary:   1 additional endpoint (planned, not confirmed: metrics)\n" in result.err
+
+
 def test_a_service_on_another_address_than_declared_is_told_so(project):
     port = free_port()
     readiness = "{kind: tcp, listener: http, interval: 50ms, retries: 40}"
@@ -200,7 +209,7 @@ def test_the_marked_primary_decides_the_url_whatever_its_name(project, assert_sc
     assert f"OTA_PUBLIC_URL_METRICS={urls['metrics']}" in result.out.splitlines()
     summary = result.err[result.err.index("RUN SUMMARY") :]
     assert f"External:    {urls[primary]}" in summary
-    assert "Secondary:   1 additional endpoint" in summary
+    assert "Secondary:   1 additional endpoint\n" in summary
     assert f"- {primary} (primary, confirmed)" in result.err
     live = repo.start("run", "web", "--json")
     live.wait_for("listening")

@@ -67,15 +67,15 @@ def test_progress_is_lines_on_standard_error_and_the_report_is_on_standard_outpu
     at = f"address: 127.0.0.1, port: {{mode: fixed, value: {other}}}"
     host = f"project: {{host: {{{at}, path: /docs, primary: true}}}}"
     docs = f"        docs: {{protocol: http, bind: {{{at}}}, {host}}}\n"
-    dev = web(port, body=f"python3 server.py {port} {other}", more=docs)
+    ready = "{kind: http, listener: docs, path: /health, interval: 50ms, retries: 200}"
+    dev = web(port, body=f"python3 server.py {port} {other}", ready=ready, more=docs)
     repo = upped(contract(tasks=SETUP + dev, workflow=APP))
     result = repo.run("up")
     assert result.code == 0, result
     url = f"http://127.0.0.1:{other}/docs"
     wanted = ["> preconditions", "> setup (setup)", "> run (dev)", f"External: {url}", "> post-up diagnosis"]
-    places = [result.err.index(text) for text in wanted if not text.startswith("External")]
+    places = [result.err.index(text) for text in wanted]
     assert places == sorted(places)
-    assert wanted[3] in result.err and f"External: http://127.0.0.1:{port}/" in result.err
     assert "\x1b" not in result.err + result.out
     lines = result.out.splitlines()
     assert lines[:5] == ["UP ./ota.yaml", "", "READY", "", "Phase: post-up diagnosis"]
@@ -83,7 +83,7 @@ def test_progress_is_lines_on_standard_error_and_the_report_is_on_standard_outpu
     summary = lines[lines.index("UP SUMMARY") + 1 :]
     assert summary[0].split() == ["Status:", "success"]
     assert f"External:    {url}" in summary
-    assert "Secondary:   1 additional endpoint" in summary
+    assert any(line.startswith("Secondary:   1 additional endpoint") for line in summary)
     assert summary[summary.index("Next:") + 1].strip().startswith("- `ota up --detach`")
 
 

@@ -75,9 +75,11 @@ def _endpoint_rows(facts: RunFacts, step: StepFacts) -> list[Row]:
     rows = [("External", primary.text + state)]
     if primary.internal is not None:
         rows.append(("Internal", primary.internal))
-    secondary = len(step.endpoints) - 1
-    if secondary:
-        rows.append(("Secondary", f"{secondary} additional endpoint{'s' if secondary > 1 else ''}"))
+    others = [each.listener for each in step.endpoints if each.listener != primary.listener]
+    if others:
+        planned = ", ".join(name for name in others if name not in step.confirmed)
+        state = f" (planned, not confirmed: {planned})" if planned else ""
+        rows.append(("Secondary", f"{len(others)} additional endpoint{'s' if others[1:] else ''}{state}"))
     return rows
 
 
