@@ -15,6 +15,17 @@ MARK = "TEST_PROCESS_MARK"
 # Podman's name service: started for the first network, it serves those of all tests and ends with the last.
 SHARED = frozenset(("aardvark-dns",))
 
+_also: dict[str, int] = {}
+
+
+def also_mark(mark: str, owner: int) -> None:
+    """What carries `mark` counts for every test of this process, apart from the process `owner` itself.
+
+    The kernel shows the environment a program was started with: a process that was forked and took an
+    environment after that shows the one of the process it was forked from.
+    """
+    _also[mark] = owner
+
 
 def marked_processes(mark: str, known: frozenset[int] = frozenset()) -> list[psutil.Process]:
     """Living processes that carry `mark`, apart from this one and the pids in `known`."""
@@ -26,7 +37,9 @@ def marked_processes(mark: str, known: frozenset[int] = frozenset()) -> list[psu
             process = psutil.Process(pid)
             if process.name() in SHARED:
                 continue
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+            its_mark = process.environ().get(MARK)
+            is_ours = its_mark == mark or (its_mark in _also and _also[its_mark] != pid)
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue
@@ -68,7 +81,10 @@ def left_behind(mark: str, known: frozenset[int], limit_s: float = 5.0) -> list[
     return described
 
 
-_STARTING = frozenset(("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"))
+WARM_START = "support.warm.start"
+_STARTING = frozenset(
+    ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", WARM_START)
+)
 
 
 class Starts:

@@ -15,8 +15,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
-OTA = (sys.executable, "-P", "-m", "ota")
+from support.warm import WarmCommand, warm
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src"
+
+
+def _interpreter() -> str:
+    """The one of `./ota`: beside development tools every start costs a third more.
+
+    Where the front door was not used yet, the one that runs the tests.
+    """
+    lock = (ROOT / "requirements" / "runtime.lock").read_text().split(maxsplit=3)[2]
+    own = ROOT / ".venv-ota" / lock / "bin" / "python"
+    return str(own) if own.exists() else sys.executable
+
+
+# As `./ota` starts it, but for `-I`: variables for Python count, as they do where ota is installed.
+OTA = (_interpreter(), "-P", "-S", str(ROOT / "tools" / "launch.py"))
 
 # Variables of the caller that would change what the command under test does or prints.
 _FOREIGN = ("COLUMNS", "COMPLETE", "NO_COLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "CI", "TERM")
@@ -49,9 +65,17 @@ class Result:
 class Live:
     """A command that is still running, with both streams being read."""
 
-    def __init__(self, argv: list[str], cwd: Path, env: Mapping[str, str], give: bytes | None) -> None:
+    def __init__(
+        self,
+        argv: list[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        give: bytes | None,
+        started: WarmCommand | None = None,
+    ) -> None:
+        """Start it, unless it is `started` already."""
         self.argv = argv
-        self._process = subprocess.Popen(
+        self._process: Any = started or subprocess.Popen(
             argv,
             cwd=cwd,
             env=dict(env),
@@ -209,7 +233,16 @@ class Project:
         timeout: float = 60.0,
     ) -> Result:
         """Run `ota <args>` to its end. Relative `cwd` is below the repository."""
-        live = self.start(*args, env=env, cwd=cwd, input=input)
+        give = input.encode() if isinstance(input, str) else input
+        folder, environment = self.path / (cwd or "."), self.environment(env)
+        is_warm = sys.platform.startswith("linux")
+        started = (
+            warm(OTA, self.environment()).start(args, folder, environment, has_input=give is not None)
+            if is_warm
+            else None
+        )
+        live = Live([*OTA, *args], folder, environment, give, started)
+        self._live.append(live)
         return live.finish(timeout)
 
     def start(
