@@ -7,6 +7,7 @@ ownership token of the bench's own checkout and is removed with it.
 import os
 import subprocess
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from pathlib import Path
@@ -51,9 +52,9 @@ class Bench:
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
         self.said: list[str] = []
+        # Names of containers come from it, and benches of other workers are on the same engine.
+        self.run_id = f"20250101T000000Z-dev-{uuid.uuid4().hex[:6]}"
         self.journal: Journal = open_journal(root, run_id=self.run_id, task="dev")
-
-    run_id = "20250101T000000Z-dev-abcdef"
 
     @property
     def engine(self) -> OtaEngine:
