@@ -372,6 +372,27 @@ def test_too_few_open_files_is_told_calmly(repo, limit):
     assert "was not written for" not in done.stderr
 
 
+def test_few_open_files_are_enough_also_with_one_from_before_the_limit(repo):
+    words = " ".join([*OTA, "run", "quick", "--stream"])
+    with open(os.devnull, "rb") as nothing:
+        high = fcntl.fcntl(nothing, fcntl.F_DUPFD, 60)
+    try:
+        done = subprocess.run(
+            ["sh", "-c", f"ulimit -n 40; exec {words}"],
+            cwd=repo.path,
+            env=repo.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            pass_fds=(high,),
+        )
+    finally:
+        os.close(high)
+    assert done.returncode == 0, done.stderr
+    assert "nobody watches" not in done.stderr
+
+
 def test_a_hangup_that_was_ignored_on_purpose_is_ignored(repo):
     words = " ".join([*OTA, "run", "pauses", "--stream"])
     process = subprocess.Popen(

@@ -213,7 +213,7 @@ def _detach(watched_read: int, armed_write: int) -> tuple[int, int]:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     os.chdir("/")
-    lowest = 64  # out of the way first: either pipe may already be number 3 or 4
+    lowest = 5  # out of the way first: either pipe may already be number 3 or 4
     import fcntl
 
     watched = fcntl.fcntl(watched_read, fcntl.F_DUPFD_CLOEXEC, lowest)

@@ -38,10 +38,13 @@ def quick_spawn(
     """
     if program is None or not HAS_PROC or not _is_here(cwd):
         return None
+    leaking = _leaking()
+    if leaking and 0 <= os.sysconf("SC_OPEN_MAX") <= max(leaking):
+        return None  # opened before the limit was lowered: `posix_spawn` refuses to close such a number
     actions: list[tuple[int, ...]] = [
         (os.POSIX_SPAWN_DUP2, descriptor, target) for target, descriptor in enumerate(descriptors)
     ]
-    actions.extend((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _leaking())
+    actions.extend((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in leaking)
     try:
         if own_session:
             return os.posix_spawn(
