@@ -168,3 +168,17 @@ def test_writing_into_a_folder_that_is_not_there_says_which(tmp_path: Path) -> N
     (finding,) = caught.value.findings
     assert finding.code == "OTA_FILE_DIRECTORY_MISSING"
     assert finding.next == f"create {tmp_path / 'no'}, or correct the path"
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_stands_in_the_way_of_a_directory_is_named_itself(tmp_path, kind):
+    obstacle = tmp_path / ".ota"
+    if kind == "file":
+        obstacle.touch()
+    else:
+        obstacle.symlink_to("nowhere")
+    with pytest.raises(HostError) as caught:
+        private_directory(obstacle / "state" / "active")
+    (finding,) = caught.value.findings
+    assert finding.code == "OTA_FILE_NOT_A_DIRECTORY"
+    assert f"{obstacle} away" in finding.next

@@ -38,7 +38,7 @@ _NEXT = {
     "OTA_FILE_READ_ONLY": "make {path} writable, or work in a copy of the repository that is",
     "OTA_FILE_DISK_FULL": "free some space on the disk that holds {path}",
     "OTA_FILE_PERMISSION": "check the owner and mode of {path}: `ls -ld {path}`",
-    "OTA_FILE_NOT_A_DIRECTORY": "move away the file that stands where {path} needs a directory",
+    "OTA_FILE_NOT_A_DIRECTORY": "move {obstacle} away, or make it a directory",
     "OTA_FILE_IS_A_DIRECTORY": "move the directory {path} away",
     "OTA_FILE_MISSING": "check that {path} is spelled right and exists",
     "OTA_FILE_DIRECTORY_MISSING": "create {folder}, or correct the path",
@@ -54,11 +54,27 @@ def file_finding(code: str, *, action: str, path: Path, why: str, severity: Seve
         code=code,
         summary=f"cannot {action} {path}",
         why=why,
-        next=_NEXT.get(code, _NEXT["OTA_FILE_FAILED"]).format(path=path, folder=path.parent),
+        next=_NEXT.get(code, _NEXT["OTA_FILE_FAILED"]).format(
+            path=path, folder=path.parent, obstacle=_obstacle(path)
+        ),
         severity=severity,
         category="execution",
         owner="host",
     )
+
+
+def _obstacle(path: Path) -> Path:
+    """The first thing on the way to a path that is there and no directory; the path where nothing is."""
+    return next((each for each in (*reversed(path.parents), path) if _is_no_directory(each)), path)
+
+
+def _is_no_directory(path: Path) -> bool:
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return path.is_symlink()  # one that leads nowhere
+    except OSError:
+        return False
 
 
 def refused(error: OSError, *, action: str, path: Path) -> HostError:
