@@ -50,6 +50,7 @@ def make_scene(arguments: Arguments, session: Session, loaded: Loaded, run_id: s
         repository_reader(loaded.root),
         workflow=arguments.value("--workflow"),
         rerun=f"ota {command}{session.target(arguments.path)}{session.selection()}",
+        target=session.target(arguments.path),
         run_id=run_id,
     )
 

@@ -156,14 +156,12 @@ def _wrong(task: str, declared: Collection[str], summary: str, why: str) -> Plan
     )
 
 
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/")
-"""Of a name without other characters the shell sees nothing special, and nobody needs `shlex` to know."""
-
-
 def typed_again(arguments: Arguments, target: str, selection: str) -> str:
     """The command line as it can be typed once more, from wherever it was typed."""
     task, *others = arguments.positionals
-    if not others and not arguments.inputs and _PLAIN.issuperset(task):
+    from ota.resolve.plan import PLAIN  # which a run has read anyway
+
+    if not others and not arguments.inputs and PLAIN.issuperset(task):
         return f"ota run {task}{target}{selection}"
     from shlex import join, quote
 

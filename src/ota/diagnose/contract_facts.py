@@ -120,6 +120,6 @@ def _effects(scene: Scene) -> Iterator[Finding]:
                 severity=severity,
                 summary=f"Workflow `{scene.selection.name}` {words}",
                 why=f"declared by {', '.join(f'`{name}`' for name in dict.fromkeys(tasks))}",
-                next=f"`ota run {tasks[0]} --dry-run` shows what would happen",
+                next=f"`{scene.command_of(tasks[0])} --dry-run` shows what would happen",
                 place=scene.loaded.place(("tasks", tasks[0], "effects")),
             )

@@ -51,7 +51,7 @@ def _entry(scene: Scene, entry: EnvEntry) -> Iterator[Finding]:
             code="OTA_ENV_MISSING",
             summary=missing_variable(name),
             why="it is required, and no layer, declared source, default or the shell gives it a value",
-            next=f"`ota env --why {name}` shows where it may come from; {entry.next}, "
+            next=f"`ota env{scene.target} --why {name}` shows where it may come from; {entry.next}, "
             f"then rerun `{scene.rerun}`",
             place=place,
             category="environment",

@@ -406,7 +406,8 @@ def partial_findings(scene: Scene) -> Iterator[Finding]:
             severity="info",
             summary=f"{plane.capitalize()} execution contexts are only partially evaluated in native mode",
             why=f"what is on this host says nothing about {named or f'the {plane} plane'}",
-            next=f"`ota doctor --mode {plane}` and `ota execution plan --mode {plane}` look at that plane",
+            next=f"`ota doctor{scene.target} --mode {plane}` and "
+            f"`ota execution plan{scene.target} --mode {plane}` look at that plane",
             category="remote" if plane == "remote" else "execution",
         )
 
@@ -420,7 +421,8 @@ def plane_findings(scene: Scene, mode: Plane) -> Iterator[Finding]:
             code=f"OTA_{mode.upper()}_MODE_NOT_CONFIGURED",
             summary=f"{mode.capitalize()} execution is not configured",
             why=f"no context, and no root backend, declares `{missing}`",
-            next=f"declare a {mode} context under `execution.contexts`, or rerun `ota doctor --mode native`",
+            next=f"declare a {mode} context under `execution.contexts`, or rerun "
+            f"`ota doctor{scene.target} --mode native`",
             place=scene.loaded.place(("execution",)),
             category="execution" if mode == "container" else "remote",
         )
@@ -431,8 +433,8 @@ def plane_findings(scene: Scene, mode: Plane) -> Iterator[Finding]:
             code="OTA_REMOTE_PLANE_NOT_EVALUATED",
             summary=f"Requirements inside {named} are not evaluated",
             why="this build does not look into remote planes, and what is on the host does not count there",
-            next="`ota execution plan --mode remote` shows that plane; "
-            "`ota doctor --mode native` looks at the host",
+            next=f"`ota execution plan{scene.target} --mode remote` shows that plane; "
+            f"`ota doctor{scene.target} --mode native` looks at the host",
             category="remote",
             owner="remote_target",
         )
@@ -443,7 +445,7 @@ def plane_findings(scene: Scene, mode: Plane) -> Iterator[Finding]:
             severity="info",
             summary=f"Host-bound readiness checks are not evaluated in {mode} mode",
             why=f"left out: {', '.join(skipped)}",
-            next="`ota doctor --mode native` evaluates them",
+            next=f"`ota doctor{scene.target} --mode native` evaluates them",
             category="execution" if mode == "container" else "remote",
         )
 

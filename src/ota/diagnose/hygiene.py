@@ -90,7 +90,8 @@ def hygiene_findings(scene: Scene) -> tuple[Finding, ...]:
             severity="warn",
             summary="Repo local runtime state is not ignored by git",
             why=f"`.gitignore` has no rule for {listed}",
-            next="`ota doctor --fix --dry-run` shows the lines to add, `ota doctor --fix` adds them",
+            next=f"`ota doctor{scene.target} --fix --dry-run` shows the lines to add, "
+            f"`ota doctor{scene.target} --fix` adds them",
             evidence=Evidence(
                 observed="not ignored", expected=", ".join(ignored.missing), source="host", path=FILE
             ),

@@ -8,6 +8,7 @@ Source: doctor specification 9 (checks), 16; commands specification 9; contract 
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
+from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -225,7 +226,7 @@ def _next(scene: Scene, check: Check, result: CheckResult, owner: str) -> str:
     if result.next:
         return f"{result.next}, then {rerun}"
     if check.probe is not None:
-        return f"{_start(owner)}, then {rerun}"
+        return f"{_start(scene, owner)}, then {rerun}"
     if check.kind == "file":
         return _file_next(scene, check.path or "", check.expect or "exists", rerun)
     if check.kind == "env":
@@ -254,20 +255,23 @@ def _tested_file(command: str) -> str:
 def _file_next(scene: Scene, path: str, expected: str, rerun: str) -> str:
     if expected == "missing":
         return f"remove `{path}`, then {rerun}"
+    maker = scene.scope.file_makers.get(normpath(path))
+    if maker is not None:
+        return f"run `{maker.command}`, which makes `{path}`, then {rerun}"
     workflow = scene.selection.workflow
     named = workflow.setup.task if workflow is not None and workflow.setup is not None else "setup"
     if named in scene.contract.tasks:
-        return f"run `ota run {named}` to create `{path}`, then {rerun}"
+        return f"run `{scene.command_of(named)}` to create `{path}`, then {rerun}"
     what = "the directory " if expected == "directory" else ""
     return f"create {what}`{path}`, then {rerun}"
 
 
-def _start(owner: str) -> str:
+def _start(scene: Scene, owner: str) -> str:
     """How to get somebody to answer."""
     kind, _, name = owner.partition(" ")
     match kind:
         case "task":
-            return f"start it with `ota run {name}`"
+            return f"start it with `{scene.command_of(name)}`"
         case "service":
             return f"start service `{name}`"
         case _:
@@ -302,7 +306,7 @@ def probe_finding(
         severity="info" if is_signal else "error",
         summary=headline,
         why=scene.masker.mask(answer.why),
-        next=f"{answer.next or _start(resolved.owner)}, then rerun `{scene.rerun}`",
+        next=f"{answer.next or _start(scene, resolved.owner)}, then rerun `{scene.rerun}`",
         place=scene.loaded.place(("readiness", "probes", name)),
         category="execution",
         owner="repo_contract",

@@ -38,12 +38,14 @@ class Scene:
         workflow: str | None = None,
         path: tuple[TaskPlan, ...] | None = None,
         rerun: str = "ota doctor",
+        target: str = "",
         run_id: str = "",
         should_stop: Callable[[], bool] = lambda: False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`path`: the tasks that count, where the caller has planned them; otherwise those of the workflow.
-        `rerun` is the command to type again after a repair; `run_id` marks everything that is started.
+        `rerun` is the command to type again after a repair, `target` what other commands repeat of it;
+        `run_id` marks everything that is started.
 
         Raises:
             PlanError: no such workflow.
@@ -57,7 +59,7 @@ class Scene:
         self.run_id = run_id
         self.should_stop = should_stop
         self.clock = clock
-        self.scope = Scope(loaded, Request(workflow=workflow), host)
+        self.scope = Scope(loaded, Request(workflow=workflow, target=target), host)
         self.selection = self.scope.selection = select_workflow(loaded, workflow)
         self.contract = self.scope.contract
         """As the selected instance sees it."""
@@ -68,6 +70,15 @@ class Scene:
     def planes(self) -> Planes:
         """The contract's answers about planes and contexts."""
         return self.scope.planes
+
+    @property
+    def target(self) -> str:
+        """What follow-up commands append to name the same repository, with its blank."""
+        return self.scope.request.target
+
+    def command_of(self, task: str) -> str:
+        """What runs a task of this repository."""
+        return self.scope.request.command_of(task)
 
     # --- the path --------------------------------------------------------------------------------
 
@@ -105,7 +116,8 @@ class Scene:
 
         found: dict[tuple[str, str], TaskPlan] = {}
         for root in self.roots:
-            plan = plan_run(self.loaded, Request(task=root, workflow=self._workflow), self.host)
+            asked = Request(task=root, workflow=self._workflow, target=self.target)
+            plan = plan_run(self.loaded, asked, self.host)
             for step in plan.steps.values():
                 found.setdefault((step.task.name, step.task.context.plane), step.task)
         return tuple(found.values())

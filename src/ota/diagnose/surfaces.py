@@ -46,7 +46,7 @@ def _awaited(scene: Scene, name: str, surface: ResolvedSurface, *, is_signal: bo
     target = surface.probe.target
     if is_signal or not _is_coming_up(scene, surface, first):
         state = "TIMED_OUT" if first.is_timed_out else "FAILED"
-        next_ = f"start or repair it with `ota run {surface.task}`"
+        next_ = f"start or repair it with `{scene.command_of(surface.task)}`"
         return (_finding(scene, name, state, first.why, next_, target, is_signal=is_signal),)
     return _waited(scene, name, surface)
 
@@ -103,7 +103,9 @@ def _waited(scene: Scene, name: str, surface: ResolvedSurface) -> tuple[Finding,
     last = outcome.last[-1].result if outcome.last else None
     state = "TIMED_OUT" if last is not None and last.cause in _TIMED_OUT else "FAILED"
     why = f"{probe.target}: {last.detail if last is not None else 'no answer'}, {outcome.probes} attempts"
-    next_ = f"it may still be booting: give it a moment, or read the output of `ota run {surface.task}`"
+    next_ = (
+        f"it may still be booting: give it a moment, or read the output of `{scene.command_of(surface.task)}`"
+    )
     return (_finding(scene, name, state, why, next_, probe.target, is_signal=False),)
 
 

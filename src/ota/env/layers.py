@@ -58,6 +58,15 @@ class EnvLayer(Struct, frozen=True, kw_only=True):
     """Variable to the secret whose value, percent-encoded, takes the place of `PASSWORD_MARK` in it."""
 
 
+class FileMaker(Struct, frozen=True, kw_only=True):
+    """A task that makes a file which values come from."""
+
+    command: str
+    """What runs it."""
+    sets: tuple[str, ...] = ()
+    """Names it gives a value of its own."""
+
+
 class EnvLayers(Struct, frozen=True, kw_only=True):
     """Everything declared about one task's environment (or the contract's, without a task)."""
 
@@ -73,3 +82,5 @@ class EnvLayers(Struct, frozen=True, kw_only=True):
     append_path: tuple[str, ...] = ()
     policy: Mapping[str, str] = {}
     """Values an org policy supplies; empty until a pack is active."""
+    makers: Mapping[str, FileMaker] = {}
+    """Normalised path of a file to who makes it, for advice alone."""

@@ -13,13 +13,14 @@ Source: contract specification 9; runtime specification 3.2, 3.3; json-and-recei
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from posixpath import normpath
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ota.contract.model.env import EnvSource, EnvVar
-from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, RenderedDotenv
+from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, FileMaker, RenderedDotenv
 from ota.env.masking import MASK
 from ota.env.sources import (
     LoadedSource,
@@ -232,7 +233,7 @@ class _Search:
         self.locate = locate
         self.inherits = inherits
         self.findings: list[Finding] = []
-        self.sources = load_sources(layers.sources, read)
+        self.sources = tuple(self._advised(each) for each in load_sources(layers.sources, read))
         self.findings += [found for each in self.sources if (found := source_finding(each)) is not None]
         self.overlay = [self._opened(layer, read) for layer in reversed(layers.overlay)]
 
@@ -253,21 +254,29 @@ class _Search:
             self.findings += findings
             loaded = parse_source(source, content)
         else:
-            loaded = load_source(source, read)
+            loaded = self._advised(load_source(source, read))
         if loaded.is_blocking:
             self.findings.append(self._env_file_finding(layer, loaded))
         return layer, loaded.values, loaded
+
+    def _advised(self, loaded: LoadedSource) -> LoadedSource:
+        """A file that must be there and is not, with the task that makes it."""
+        maker = _maker_of(loaded.path, self.layers)
+        if loaded.status != "missing_required" or maker is None:
+            return loaded
+        return replace(loaded, next=f"run `{maker.command}`, which makes `{loaded.path}`")
 
     def _env_file_finding(self, layer: EnvLayer, loaded: LoadedSource) -> Finding:
         if loaded.status != "missing_required":
             found = source_finding(loaded)
             assert found is not None
             return found
+        is_made = _maker_of(loaded.path, self.layers) is not None
         return Finding(
             code="OTA_ENV_FILE_MISSING",
             summary=f"env file `{layer.file}` does not exist",
             why="it is listed in `env_files`, and a listed file must be there",
-            next=f"create `{layer.file}`, or remove it from `env_files`",
+            next=loaded.next if is_made else f"create `{layer.file}`, or remove it from `env_files`",
             place=self.locate(layer.field) if self.locate is not None else None,
             category="environment",
         )
@@ -298,10 +307,22 @@ class _Search:
         )
         if not found:
             if blocked is None:
-                return replace(entry, next=_how_to_set(name, self.layers) if required else "")
+                return replace(entry, next=self._how_to_set(name) if required else "")
             word = f"{_BLOCKED_WORDS[blocked.status]} {blocked.label}"
             return replace(entry, source=word, next=blocked.next)
         return _won(entry, found)
+
+    def _how_to_set(self, name: str) -> str:
+        """The one step most likely to help: the task that makes a dotenv file, an edit of it, the shell."""
+        dotenv = next((source for source in self.sources if source.kind == "dotenv"), None)
+        if dotenv is None:
+            return f"export {name}=…"
+        maker = _maker_of(dotenv.path, self.layers)
+        if maker is not None and dotenv.status == "missing_optional":
+            return f"run `{maker.command}`, which makes `{dotenv.path}`"
+        if maker is not None and name in maker.sets:
+            return f"run `{maker.command}`, which sets it in `{dotenv.path}`"
+        return f"add `{name}=…` to `{dotenv.path}`"
 
     def _candidates(self, name: str, variable: EnvVar | None) -> Iterator[Candidate]:
         if name in self.injected:
@@ -376,6 +397,11 @@ class _Search:
         return [replace(base, value=separator.join(parts)), *found[1:]]
 
 
+def _maker_of(path: str, layers: EnvLayers) -> FileMaker | None:
+    """The task that makes a file, when one is known."""
+    return layers.makers.get(normpath(path)) if layers.makers else None
+
+
 def _won(entry: EnvEntry, found: list[Candidate]) -> EnvEntry:
     winner = found[0]
     status: EnvStatus = "task" if winner.layer else "resolved"
@@ -403,12 +429,6 @@ def _gap_filled(name: str, value: str, inherited: str | None) -> EnvEntry:
     return _won(EnvEntry(name=name, kind="task", status="task", source=""), [winner, *shadows])
 
 
-def _how_to_set(name: str, layers: EnvLayers) -> str:
-    """The one edit most likely to help: the first dotenv file, else the shell."""
-    dotenv = next((source.path for source in layers.sources if source.kind == "dotenv"), None)
-    return f"add `{name}=…` to `{dotenv}`" if dotenv is not None else f"export {name}=…"
-
-
 def _with_passwords(entries: list[EnvEntry]) -> list[EnvEntry]:
     """Bound URLs get their passwords once every secret is known."""
     if not any(entry.value is not None and PASSWORD_MARK in entry.value for entry in entries):
@@ -426,7 +446,7 @@ def _with_passwords(entries: list[EnvEntry]) -> list[EnvEntry]:
         if secret is None or secret.value is None:
             lost = replace(
                 entry, status="missing", source="missing", value=None, winner=None, required=True,
-                next=f"set `{name}`, which holds the password",
+                next=(secret.next if secret is not None else "") or f"set `{name}`, which holds the password",
             )  # fmt: skip
             done.append(lost)
             continue

@@ -147,4 +147,4 @@ def _warnings(facts: RunFacts) -> list[str]:
         warnings.append(f"log capture failed: {facts.log_failure}")
     if facts.footprint is not None:
         warnings += map(leftover_warning, facts.footprint.left_behind)
-    return warnings
+    return list(dict.fromkeys(warnings))  # what several steps lack alike is said once

@@ -170,6 +170,7 @@ def _scene(context: RunContext) -> "Scene":
         context.read_file,
         workflow=context.plan.request.workflow,
         rerun=context.plan.again,
+        target=context.plan.request.target,
         run_id=context.run_id,
         should_stop=lambda: context.interrupts.since(0) is not None,
         clock=context.clock,

@@ -150,7 +150,7 @@ def body_refusals(ts: TaskScope) -> Iterator[Finding]:
             code="OTA_BODY_NATIVE_ONLY",
             summary=f"the body of task `{ts.name}` runs only natively",
             why=f"execution resolves to {ts.choice.plane}; `{chosen.key}` works on the host itself",
-            next=f"run `ota run {ts.name} --native`, or give the task a native context",
+            next=f"run `{ts.command} --native`, or give the task a native context",
             place=ts.scope.place(*ts.field, chosen.key),
             category="execution",
         )

@@ -120,7 +120,7 @@ def _mode_refusals(ts: TaskScope) -> Iterator[Finding]:
         code="OTA_MODE_UNSUPPORTED",
         summary=f"task `{ts.name}` has no mode branch `{plane}`",
         why=f"`--mode {plane}` was asked for; task `{ts.name}` declares {declared}",
-        next=f"run `ota run {ts.name} --mode {sorted(execution.modes)[0]}`, or declare "
+        next=f"run `{ts.command} --mode {sorted(execution.modes)[0]}`, or declare "
         f"`tasks.{ts.name}.execution.modes.{plane}`",
         place=ts.scope.place(*ts.field, "execution", "modes"),
         category="execution",
@@ -205,7 +205,7 @@ def _not_configured(ts: TaskScope, *, code: str, title: str, why: str, missing: 
     named = ts.choice.name if ts.choice.name in ts.scope.planes.contexts else None
     base = ("execution", "contexts", named) if named else ("execution", "backends")
     field = (*base, *missing)
-    again = f", or run `ota run {ts.name}` without `--mode`" if ts.choice.plane_source == "override" else ""
+    again = f", or run `{ts.command}` without `--mode`" if ts.choice.plane_source == "override" else ""
     return Finding(
         code=code,
         summary=f"{title[0].lower()}{title[1:]}",
@@ -226,7 +226,7 @@ def _lifecycle_refusals(ts: TaskScope, plan: ContextPlan) -> Iterator[Finding]:
             summary=f"requested lifecycle `{asked}` conflicts with declared shared backend lifecycle "
             f"`{shared.lifecycle}`",
             why=f"task `{ts.name}` is bound to shared backend `{plan.shared_backend}`",
-            next=f"run `ota run {ts.name}` without a lifecycle flag",
+            next=f"run `{ts.command}` without a lifecycle flag",
             place=ts.scope.place("execution", "shared_backends", plan.shared_backend or "", "lifecycle"),
             category="execution",
         )
@@ -250,7 +250,7 @@ def _memory_refusals(ts: TaskScope) -> Iterator[Finding]:
             code="OTA_MEMORY_OVERRIDE_REFUSED",
             summary=f"cannot apply `--memory` when execution resolves to {ts.choice.plane}",
             why=f"task `{ts.name}` runs on the {ts.choice.plane} plane, where ota sets no memory limit",
-            next=f"run `ota run {ts.name}` without `--memory`",
+            next=f"run `{ts.command}` without `--memory`",
             category="execution",
             title="Memory override requires container execution",
         )

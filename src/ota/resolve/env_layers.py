@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from ota.contract.model.bodies import EnsureBundle, FileStep
 from ota.contract.model.env import EnvProfile, EnvSource
 from ota.contract.model.tasks import AdapterInputs, AdapterOverlay, EnvBinding, FromService
 from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, LayerName, RenderedDotenv
 from ota.resolve.bodies import is_compose_body
+from ota.resolve.file_makers import writes_files_only
 from ota.resolve.plan import ActionBody, BodyPlan
 from ota.resolve.render_plan import RenderPlan
 from ota.resolve.scope import Scope, TaskScope
@@ -60,15 +60,8 @@ def task_layers(ts: TaskScope, required: tuple[str, ...], body: BodyPlan | None)
     layers += _instance_layers(ts)
     kept = tuple(layer for layer in layers if layer.values or layer.file is not None)
     layered = _layers(scope, kept, required=required)
-    is_maker = _writes_files_only(body) and ts.choice.plane != "remote"
+    is_maker = isinstance(body, ActionBody) and writes_files_only(body.action) and ts.choice.plane != "remote"
     return _before_it_is_made(layered) if is_maker else layered
-
-
-def _writes_files_only(body: BodyPlan | None) -> bool:
-    if not isinstance(body, ActionBody):
-        return False
-    steps = body.action.steps if isinstance(body.action, EnsureBundle) else (body.action,)
-    return all(isinstance(step, FileStep) for step in steps)
 
 
 def _before_it_is_made(layers: EnvLayers) -> EnvLayers:
@@ -96,6 +89,7 @@ def _layers(scope: Scope, overlay: tuple[EnvLayer, ...], *, required: tuple[str,
         required=required,
         prepend_path=path.prepend if path is not None else (),
         append_path=path.append if path is not None else (),
+        makers=scope.file_makers,
     )
 
 

@@ -91,7 +91,7 @@ def _unknown(ts: TaskScope, name: str, declared: Mapping[str, Input]) -> Finding
         code="OTA_INPUT_UNKNOWN",
         summary=f"task `{ts.name}` has no input `{flag_of(name)}`",
         why=f"accepted inputs: {accepted}" if accepted else "it declares no inputs",
-        next=f"use `{flag_of(close)}`" if close else f"run `ota run {ts.name}` with accepted inputs only",
+        next=f"use `{flag_of(close)}`" if close else f"run `{ts.command}` with accepted inputs only",
         place=ts.scope.place(*ts.field, "inputs"),
         category="execution",
     )
@@ -105,9 +105,9 @@ def _missing(ts: TaskScope, name: str, declared: Input) -> Finding:
         summary=f"task `{ts.name}` needs the input `{flag_of(name)}`",
         why=f"`{name}` is required and has no default" + (f"; {accepted}" if accepted else ""),
         next=(
-            f"run `ota run {ts.name} {flag_of(name)} {example}`"
+            f"run `{ts.command} {flag_of(name)} {example}`"
             if ts.is_requested
-            else f"run `ota run {ts.name} {flag_of(name)} {example}` by itself, or give the input a default: "
+            else f"run `{ts.command} {flag_of(name)} {example}` by itself, or give the input a default: "
             "inputs reach only the requested task"
         ),
         place=ts.scope.place(*ts.field, "inputs", name),
@@ -124,7 +124,7 @@ def _not_allowed(ts: TaskScope, each: InputPlan, declared: Mapping[str, Input]) 
         code="OTA_INPUT_NOT_ALLOWED",
         summary=f"`{flag_of(each.name)}` does not accept `{each.value}`",
         why=f"task `{ts.name}`: {_accepted(declared[each.name])}",
-        next=f"run `ota run {ts.name} {flag_of(each.name)} {close or (allowed[0] if allowed else '')}`",
+        next=f"run `{ts.command} {flag_of(each.name)} {close or (allowed[0] if allowed else '')}`",
         place=ts.scope.place(*ts.field, "inputs", each.name, "allowed"),
         category="execution",
     )

@@ -166,7 +166,7 @@ def host_port_refusals(ts: TaskScope) -> Iterator[Finding]:
             ts,
             title="Host port override requires container execution",
             why=f"cannot apply `--host-port` when execution resolves to {ts.choice.plane}",
-            next_=f"run `ota run {ts.name}` without `--host-port`, or declare the port on the listener",
+            next_=f"run `{ts.command}` without `--host-port`, or declare the port on the listener",
         )
         return
     runtime = runtime_on(ts.task, ts.choice.plane)

@@ -34,6 +34,10 @@ Relation = Literal[
 ]
 
 
+PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/")
+"""Of a name without other characters the shell sees nothing special, and nobody needs `shlex` to know."""
+
+
 class Request(Struct, frozen=True, kw_only=True):
     """What the operator asked for on this invocation."""
 
@@ -52,6 +56,14 @@ class Request(Struct, frozen=True, kw_only=True):
     """This very command line, for follow-up advice; empty where nobody typed one."""
     target: str = ""
     """What follow-up commands append to name the same repository, with its leading blank."""
+
+    def command_of(self, task: str) -> str:
+        """What runs a task of the same repository."""
+        if not PLAIN.issuperset(task):
+            from shlex import quote
+
+            task = quote(task)
+        return f"ota run {task}{self.target}"
 
 
 # --- where ---------------------------------------------------------------------------------------
@@ -348,7 +360,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def again(self) -> str:
         """The command that would do this once more."""
-        return self.request.again or f"ota run {self.requested_step.task.name}"
+        return self.request.again or self.request.command_of(self.requested_step.task.name)
 
     def refusals(self) -> tuple[Finding, ...]:
         """Why this plan may not start, in execution order."""

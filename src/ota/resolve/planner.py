@@ -432,7 +432,7 @@ def _skip_refusals(ts: TaskScope) -> Iterator[Finding]:
         code="OTA_SKIP_DEPS_REFUSED",
         summary=f"`--skip-deps` has nothing to skip for task `{ts.name}`",
         why="the task declares no `depends_on`",
-        next=f"ota run {ts.name}",
+        next=ts.command,
         place=ts.scope.place(*ts.field),
         category="execution",
     )

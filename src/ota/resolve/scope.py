@@ -6,6 +6,7 @@ decide one thing about one task.
 Source: commands specification 1.4; contract specification 16 (selection, instances).
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from ota.contract.model.env import EnvProfile
 from ota.contract.model.tasks import Branch, Task, Variant
 from ota.contract.model.workflows import Instance, Workflow
 from ota.contract.planes import ContextChoice, Planes, branch_of
+from ota.env.layers import FileMaker
 from ota.errors import Finding, Place, PlanError
+from ota.resolve.file_makers import file_makers
 from ota.resolve.plan import Relation, Request
 from ota.system.host import HostFacts
 
@@ -119,6 +122,7 @@ class Scope:
         self.host = host
         self.planes = Planes(loaded.contract)
         self._selection = Selection(None, None, None)
+        self._file_makers: Mapping[str, FileMaker] | None = None
 
     @property
     def selection(self) -> Selection:
@@ -128,6 +132,7 @@ class Scope:
     @selection.setter
     def selection(self, selection: Selection) -> None:
         self._selection = selection
+        self._file_makers = None
         self.contract = self.loaded.contract
         if selection.instance is not None:
             from ota.resolve.instances import overlaid  # paid only by contracts that have instances
@@ -144,6 +149,15 @@ class Scope:
     def profile(self) -> EnvProfile | None:
         """The env profile of the workflow in effect."""
         return self.contract.env.profiles.get(self.selection.profile_name or "")
+
+    @property
+    def file_makers(self) -> Mapping[str, FileMaker]:
+        """Who makes the files that values come from, tasks of the workflow first."""
+        if self._file_makers is None:
+            workflow = self.selection.workflow
+            first = workflow_tasks(workflow) if workflow is not None else ("setup",)
+            self._file_makers = file_makers(self.contract.tasks, first, self.request)
+        return self._file_makers
 
 
 class TaskScope:
@@ -165,6 +179,11 @@ class TaskScope:
     def is_requested(self) -> bool:
         """Overrides of one run reach only the task the operator named."""
         return self.relation == "requested"
+
+    @property
+    def command(self) -> str:
+        """What runs this task by itself."""
+        return self.scope.request.command_of(self.name)
 
     @property
     def target_os(self) -> str:

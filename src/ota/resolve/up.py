@@ -82,9 +82,9 @@ def plan_up(
         services=services,
         phase_of=phases.phase_of,
         path=(*(step.task for step in phases.steps.values()), *finite),
-        skipped=tuple(_skipped(named, selection, is_service=is_service)),
+        skipped=tuple(_skipped(named, selection, request, is_service=is_service)),
         requires=tuple(_required(loaded, request, host, selection)) if is_service else (),
-        refusals=tuple(_refusals(loaded, phases.steps.get(setup or ""))),
+        refusals=tuple(_refusals(loaded, request, phases.steps.get(setup or ""))),
     )
 
 
@@ -208,13 +208,14 @@ def _services(loaded: Loaded, selection: Selection, setup: StepPlan | None) -> t
     return tuple(dict.fromkeys((*first, *declared)))
 
 
-def _skipped(named: _Named, selection: Selection, *, is_service: bool) -> Iterator[str]:
+def _skipped(named: _Named, selection: Selection, request: Request, *, is_service: bool) -> Iterator[str]:
     if named.run is not None and not is_service:
-        yield f"run task `{named.run}`: it is not a service, so it runs with `ota run {named.run}`"
+        command = request.command_of(named.run)
+        yield f"run task `{named.run}`: it is not a service, so it runs with `{command}`"
     if not is_service:
         yield from (
             f"instance `{name}`: nothing of it runs on, so bring it up with "
-            f"`ota up --workflow {selection.name}@{name}`"
+            f"`ota up{request.target} --workflow {selection.name}@{name}`"
             for name in required_instances(selection)
         )
     if named.setup is None:
@@ -248,21 +249,22 @@ def _required(
 # --- what is refused -----------------------------------------------------------------------------
 
 
-def _refusals(loaded: Loaded, setup: StepPlan | None) -> Iterator[Finding]:
+def _refusals(loaded: Loaded, request: Request, setup: StepPlan | None) -> Iterator[Finding]:
     if setup is not None and setup.task.context.plane == "remote":
-        yield _remote_setup(loaded, setup)
+        yield _remote_setup(loaded, request, setup)
     if setup is not None and setup.task.runtime is not None:
         yield _endless_setup(loaded, setup)
 
 
-def _remote_setup(loaded: Loaded, setup: StepPlan) -> Finding:
+def _remote_setup(loaded: Loaded, request: Request, setup: StepPlan) -> Finding:
     where = f"context `{setup.task.context.name}`" if setup.task.context.name else "the remote plane"
     return Finding(
         code="OTA_UP_SETUP_REMOTE",
         title="Setup is remote",
         summary=f"setup task `{setup.task.name}` resolves to {where}, which is remote",
         why="what `ota up` could prove on this host would say nothing about that place",
-        next=f"run it there with `ota run {setup.task.name}`, or give the task a native or container context",
+        next=f"run it there with `{request.command_of(setup.task.name)}`, "
+        "or give the task a native or container context",
         place=loaded.place(("tasks", setup.task.name)),
         category="remote",
         owner="repo_contract",

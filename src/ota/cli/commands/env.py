@@ -26,6 +26,7 @@ def run(arguments: Arguments, session: Session) -> int:
         repository_reader(loaded.root),
         task=arguments.value("--task"),
         workflow=arguments.value("--workflow"),
+        target=session.target(arguments.path),
     )
     name = arguments.value("--why")
     if name is not None:

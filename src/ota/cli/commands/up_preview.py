@@ -38,6 +38,7 @@ def preview(arguments: Arguments, session: Session, up: UpPlan, keeps: Keeps) ->
             workflow=up.plan.request.workflow,
             path=up.path,
             rerun=up.plan.request.again,
+            target=up.plan.request.target,
             run_id=scene.run_id,
             should_stop=lambda: scene.should_stop(),
         )
@@ -84,6 +85,7 @@ def _as_seen_before(up: UpPlan, scene: Scene, findings: Iterable[Finding]) -> It
     for finding in findings:
         if makers and finding.summary not in stuck and finding.severity == "error" and is_curable(finding):
             names = " and ".join(f"`{name}`" for name in makers)
-            why = f"{finding.why}; now, that is: {names} comes first and may mend it".removeprefix("; ")
+            come = "comes" if len(makers) == 1 else "come"
+            why = f"{finding.why}; now, that is: {names} {come} first and may mend it".removeprefix("; ")
             finding = replace(finding, severity="warn", why=why)
         yield finding

@@ -37,20 +37,21 @@ def env_report(
     task: str | None = None,
     workflow: str | None = None,
     member: str | None = None,
+    target: str = "",
 ) -> EnvReport:
-    """The environment of the contract, or of one task.
+    """The environment of the contract, or of one task. `target` is what advice repeats, with its blank.
 
     Raises:
         PlanError: unknown task or workflow.
     """
     selection = select_workflow(loaded, workflow)
     if task is not None:
-        plan = plan_run(loaded, Request(task=task, workflow=workflow), host)
+        plan = plan_run(loaded, Request(task=task, workflow=workflow, target=target), host)
         resolved = resolve_step_env(plan, loaded, host, environ, read)
         if plan.workflow is None:
             selection = type(selection)(None, None, None)
     else:
-        scope = Scope(loaded, Request(workflow=workflow), host)
+        scope = Scope(loaded, Request(workflow=workflow, target=target), host)
         scope.selection = selection
         resolved = resolve_env(contract_layers(scope), environ, read, locate=loaded.place)
     document: Document = {"ok": resolved.is_ready, "path": loaded.shown}

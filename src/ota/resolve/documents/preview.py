@@ -102,7 +102,8 @@ def _as_seen_before_the_run(
         is_stuck = (finding.code, finding.summary) in stuck
         if earlier and not is_stuck and finding.severity == "error" and finding.code in _MAY_BE_MADE:
             names = ", ".join(f"`{name}`" for name in earlier[:3]) + (" ..." if len(earlier) > 3 else "")
-            why = f"{finding.why}; now, that is: {names} runs first and may provide it".removeprefix("; ")
+            come = "runs" if len(earlier) == 1 else "run"
+            why = f"{finding.why}; now, that is: {names} {come} first and may provide it".removeprefix("; ")
             finding = replace(finding, severity="warn", why=why)
         yield finding
 
