@@ -115,3 +115,43 @@ def test_the_host_view_of_a_repository_is_found_through_the_workspace_file(proje
     (repo.path / "ota.workspace.yaml").unlink()
     refused = repo.run("validate", "--json", cwd="e2e")
     assert (refused.code, "OTA_V397" in refused.json["errors"][0]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("where", "gone"),
+    [
+        ("repo: web", {"web/ota.yaml": None}),
+        ("repo: web", {"ota.workspace.yaml": None}),
+        ("repo: web", {"web/ota.yaml": "tasks: {{"}),
+        ("member: web", {"web/ota.yaml": None}),
+        ("member: web", {"web/ota.yaml": WEB.replace("kind: service", "kind: nothing")}),
+    ],
+    ids=str,
+)
+def test_a_contract_that_cannot_be_had_stands_in_the_way_of_its_users_alone(
+    project, assert_schema, where, gone
+):
+    other = "  other: {run: echo done}\n"
+    is_repo = where.startswith("repo")
+    head, web = ("version: 1\n", "version: 1\n" + WEB) if is_repo else ("", WEB)
+    files = {
+        "ota.workspace.yaml": "version: 1\nworkspace: {name: all}\nrepos: {web: {path: web}}\n",
+        "web/ota.yaml": web.replace("ADDRESS", "127.0.0.1"),
+        "e2e/ota.yaml": head + "project: {name: e2e}\n" + check(where) + other,
+        **({} if is_repo else {"ota.yaml": ROOT}),
+    }
+    repo = project(files)
+    assert repo.run("run", "other", cwd="e2e").code == 0
+    for name, text in gone.items():
+        if text is None:
+            (repo.path / name).unlink()
+        else:
+            repo.write({name: text})
+    other = repo.run("run", "other", cwd="e2e")
+    assert (other.code, "done" in other.err) == (0, True), other
+    assert repo.run("tasks", cwd="e2e").code == 0
+    done = repo.run("run", "check", "--json", cwd="e2e")
+    assert_schema(done.json, "run")
+    assert (done.code, f"could not load `{where}`" in str(done.json)) == (1, True), done
+    valid = repo.run("validate", cwd="e2e")
+    assert (valid.code, f"could not load `{where}`" in valid.err, "OTA_V397" in valid.err) == (1, True, True)

@@ -42,7 +42,7 @@ def run_asked(run: Run, arguments: Arguments, session: Session) -> int:
     session.shown = monorepo.shown
     names = names_asked(arguments, monorepo)
     session.member = names[0] if len(names) == 1 else None
-    members = _loaded(monorepo, names)
+    members = _loaded(monorepo, names, arguments)
     if arguments.command.takes_inputs:
         _check_inputs(arguments, members)
     return _run_each(run, arguments, session, None, members)
@@ -70,7 +70,7 @@ def run_grouped(run: Run, arguments: Arguments, session: Session, root: Loaded) 
     """
     monorepo = read_monorepo(root.path, shown_path)
     assert monorepo is not None
-    return _run_each(run, arguments, session, root, _loaded(monorepo, list(monorepo.members)))
+    return _run_each(run, arguments, session, root, _loaded(monorepo, list(monorepo.members), arguments))
 
 
 def _path(arguments: Arguments) -> str | None:
@@ -82,15 +82,17 @@ def _path(arguments: Arguments) -> str | None:
     return word if word is not None and is_path(word, arguments) else None
 
 
-def _loaded(monorepo: Monorepo, names: list[str]) -> list[Loaded]:
+def _loaded(monorepo: Monorepo, names: list[str], arguments: Arguments) -> list[Loaded]:
     """Every contract before anything is done, and what is wrong with all of them at once."""
     loaded: list[Loaded] = []
     findings: list[Finding] = []
     for name in names:
         try:
             loaded.append(monorepo.load(name))
+            if arguments.command.name == "validate":
+                loaded[-1].require_reach()
         except ContractError as error:
-            findings += error.findings
+            findings += (replace(each, member=each.member or name) for each in error.findings)
     if findings:
         raise ContractError(*findings)
     return loaded

@@ -100,6 +100,19 @@ class Loaded:
             return ()
         return self.contract.workspace.directories
 
+    def require_reach(self) -> None:
+        """That every other contract this one names can be had, for who proves all of it.
+
+        To everybody else it is a matter of the task or service that needs the other one.
+
+        Raises:
+            ContractError: one is not there, or is no contract now; carries the advisories too.
+        """
+        if self._neighbours is not None:
+            from ota.contract.proof import require_reach
+
+            require_reach(self.contract, self._neighbours, self.place, known=self.warnings)
+
     def remember(self) -> None:
         """Keep what was proven for the next command; for commands that write below `.ota/` anyway."""
         if self.memory is not None:

@@ -39,6 +39,8 @@ class Unloadable(Struct, frozen=True, kw_only=True):
 
     reason: str
     next: str
+    is_misnamed: bool = False
+    """Whoever declares the others is there, and declares none of that name."""
 
 
 class Neighbours:
@@ -84,7 +86,9 @@ class Neighbours:
         found = self._monorepo.workspace.named(name)
         if found is None:
             known = ", ".join(f"`{each}`" for each in self._monorepo.members)
-            return Unloadable(reason=f"declared members: {known}", next="name a declared member")
+            return Unloadable(
+                reason=f"declared members: {known}", next="name a declared member", is_misnamed=True
+            )
         contract = self._monorepo.contract_of(found)
         return Neighbour(contract=contract, planes=Planes(contract))
 
@@ -121,6 +125,7 @@ class Neighbours:
             return Unloadable(
                 reason=f"{shown} declares the repositories {known}",
                 next=f"write `{near}`" if near else f"declare `repos.{name}` there",
+                is_misnamed=True,
             )
         declared = repos[name]
         folder = declared.get("path") if isinstance(declared, dict) else None

@@ -68,6 +68,25 @@ def require_abroad(contract: Contract, neighbours: "Neighbours", place: Callable
         raise ContractError(*told)
 
 
+def require_reach(
+    contract: Contract,
+    neighbours: "Neighbours",
+    place: Callable[[Path_], Place],
+    *,
+    known: Sequence[Finding] = (),
+) -> None:
+    """That every contract which is named can be had. `known`: what else there is to say.
+
+    Raises:
+        ContractError: one cannot.
+    """
+    from ota.contract.rules.abroad import violations_of_reach
+
+    found = [told_at(violation, place) for violation in violations_of_reach(contract, neighbours)]
+    if found:
+        raise ContractError(*in_file_order([*known, *found]))
+
+
 def _told_abroad(
     contract: Contract, neighbours: "Neighbours", place: Callable[[Path_], Place]
 ) -> list[Finding]:

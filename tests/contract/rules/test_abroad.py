@@ -182,6 +182,7 @@ def told(folder: Path, fragment: str) -> tuple[Finding, ...]:
     path.write_text(contract(fragment), encoding="utf-8")
     try:
         loaded = load(path, "ota.yaml")
+        loaded.require_reach()
     except ContractError as error:
         return tuple(each for each in error.findings if each.severity == "error")
     loaded.remember()

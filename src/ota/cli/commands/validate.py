@@ -11,8 +11,9 @@ from ota.contract.load import Loaded
 
 
 def run(arguments: Arguments, session: Session) -> int:
-    """Load the contract; what loads is valid."""
+    """Load the contract; what loads is valid, once those it names are there."""
     loaded = session.load_contract(arguments.path)
+    loaded.require_reach()
     if arguments.is_json:
         _print_json(loaded, session)
     else:

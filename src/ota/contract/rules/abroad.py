@@ -1,16 +1,19 @@
 """Rules of producers in other contracts: `member` and `repo` of targets, `producer` of services.
 
 They ask `ota.contract.neighbours`, so they are no part of what a contract alone can prove, and are never
-remembered with it.
+remembered with it. That a contract which is named cannot be had is told apart from what is wrong with the
+naming: it is nobody's mistake here, and stands in the way only of whoever needs that contract.
 
 Source: contract specification 12, 15.7; workspace specification C1, C2; appendix A V219, V220,
 V396 to V400, V412, V414.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Literal, NamedTuple
 
 from ota.contract.model import Contract
+from ota.contract.model.services import Producer
 from ota.contract.model.tasks import TargetService
 from ota.contract.neighbours import Neighbour, Neighbours, Unloadable
 from ota.contract.planes import is_service
@@ -21,55 +24,94 @@ from ota.contract.rules.values import unknown
 from ota.contract.rules.wording import broken
 from ota.contract.views import Unprovable, host_endpoint, listener_names, shared_backend
 
+Kind = Literal["member", "repo"]
+
 
 def violations_abroad(contract: Contract, neighbours: Neighbours) -> Iterator[Violation]:
     """What a contract says wrongly of others, in rule order."""
     subject = Subject(contract)
-    yield from _services(subject, neighbours)
-    for declared, path, service in service_targets(subject):
-        if (service.member is None) != (service.repo is None) and service.task.strip():
-            yield from _target(subject, neighbours, declared, path, service)
+    for reference, found in _references(subject, neighbours):
+        if not isinstance(found, Unloadable):
+            yield from reference.judge(found)
+        elif found.is_misnamed:
+            yield _unloadable(reference, found)
+
+
+def violations_of_reach(contract: Contract, neighbours: Neighbours) -> Iterator[Violation]:
+    """V219, V397 of contracts that are not there, or cannot be read, or are wrong themselves."""
+    for reference, found in _references(Subject(contract), neighbours):
+        if isinstance(found, Unloadable) and not found.is_misnamed:
+            yield _unloadable(reference, found)
+
+
+class _Reference(NamedTuple):
+    """One place that names another contract, and what there is to say once that is known."""
+
+    rule: str
+    path: FieldPath
+    kind: Kind
+    name: str
+    judge: Callable[[Neighbour], Iterator[Violation]]
+
+
+def _references(
+    subject: Subject, neighbours: Neighbours
+) -> Iterator[tuple[_Reference, Neighbour | Unloadable]]:
+    for each in (*_producers(subject), *_targets(subject)):
+        ask = neighbours.member if each.kind == "member" else neighbours.repo
+        yield each, ask(each.name)
+
+
+def _unloadable(reference: _Reference, found: Unloadable) -> Violation:
+    rule, path, kind, name, _ = reference
+    return broken(rule, (*path, kind), f"could not load `{kind}: {name}`", found.reason, found.next)
 
 
 # --- services ------------------------------------------------------------------------------------
 
 
-def _services(subject: Subject, neighbours: Neighbours) -> Iterator[Violation]:
+def _producers(subject: Subject) -> Iterator[_Reference]:
     """V219, V220. Empty values are V216."""
     for name, service in sorted(subject.contract.services.items()):
         producer = service.producer
-        if producer is None or not (producer.repo.strip() and producer.task.strip()):
-            continue
-        path = ("services", name, "producer")
-        found = neighbours.repo(producer.repo)
-        if isinstance(found, Unloadable):
-            problem = f"could not load `repo: {producer.repo}`"
-            yield broken("V219", (*path, "repo"), problem, found.reason, found.next)
-            continue
-        yield from _named(subject, found, path, Asked(producer.task, producer.listener), _PRODUCER)
-        listener = listener_of(found, producer.task, producer.listener)
-        if listener is not None:
-            yield from _fixed_host("V220", found, (*path, "task"), producer.task, listener)
+        if producer is not None and producer.repo.strip() and producer.task.strip():
+            path = ("services", name, "producer")
+            yield _Reference(
+                "V219", path, "repo", producer.repo, partial(_of_producer, subject, producer, path)
+            )
+
+
+def _of_producer(
+    subject: Subject, producer: Producer, path: FieldPath, found: Neighbour
+) -> Iterator[Violation]:
+    yield from _named(subject, found, path, Asked(producer.task, producer.listener), _PRODUCER)
+    listener = listener_of(found, producer.task, producer.listener)
+    if listener is not None:
+        yield from _fixed_host("V220", found, (*path, "task"), producer.task, listener)
 
 
 # --- targets -------------------------------------------------------------------------------------
 
 
-def _target(
-    subject: Subject, neighbours: Neighbours, declared: Declared, path: FieldPath, service: TargetService
+def _targets(subject: Subject) -> Iterator[_Reference]:
+    """V396 to V400, V412, V414. Empty values are V394, two kinds V395."""
+    for declared, path, service in service_targets(subject):
+        kind: Kind = "member" if service.member is not None else "repo"
+        name = service.member if service.repo is None else service.repo if service.member is None else None
+        if name is None or not name.strip() or not service.task.strip():
+            continue
+        if kind == "repo" or not _is_undeclared(subject, name):  # V397 of the contract alone
+            yield _Reference("V397", path, kind, name, partial(_of_target, subject, declared, path, service))
+
+
+def _of_target(
+    subject: Subject, declared: Declared, path: FieldPath, service: TargetService, found: Neighbour
 ) -> Iterator[Violation]:
-    kind, name = ("member", service.member) if service.member is not None else ("repo", service.repo)
-    if name is None or not name.strip() or (kind == "member" and _is_undeclared(subject, name)):
-        return  # V394, or V397 of the contract alone
-    found = neighbours.member(name) if kind == "member" else neighbours.repo(name)
-    if isinstance(found, Unloadable):
-        yield broken("V397", (*path, kind), f"could not load `{kind}: {name}`", found.reason, found.next)
-        return
     yield from _named(subject, found, path, Asked(service.task, service.listener), _TARGET)
     listener = listener_of(found, service.task, service.listener)
     if listener is None:
         return
-    if kind == "repo" or service.address_view == "host":
+    if service.repo is not None or service.address_view == "host":
         yield from _fixed_host("V412", found, (*path, "task"), service.task, listener)
     else:
         yield from _unshared(subject, found, declared, path)
