@@ -1,6 +1,7 @@
 """Identity, ownership and ending: a reused pid is never hit, and bait is left alone."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from ota.system.processes import (
     descendants,
     end_processes,
     is_alive,
+    look_at,
     observe_identity,
     owned_processes,
     processes_with_marker,
@@ -206,6 +208,22 @@ def test_ps_tells_the_same_as_proc(sleeper: Identity, monkeypatch: pytest.Monkey
     again = observe_identity(sleeper.pid)
     assert again is not None
     assert end_processes((again,)).survived == ()
+
+
+@pytest.mark.parametrize("small", [False, True], ids=["the ps of this system", "the ps of busybox"])
+def test_the_advice_to_look_at_processes_shows_them_and_no_others(
+    sleeper: Identity, tmp_path: Path, small: bool
+) -> None:
+    busybox = shutil.which("busybox")
+    if small and busybox is None:
+        pytest.skip("no busybox here")
+    if small and busybox is not None:
+        for name in ("ps", "grep"):
+            (tmp_path / name).symlink_to(busybox)
+    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    shown = subprocess.check_output(["sh", "-c", look_at([sleeper.pid, os.getpid()])], env=env, text=True)
+    assert sorted(int(line.split()[0]) for line in shown.splitlines()) == sorted([sleeper.pid, os.getpid()])
+    assert "sleep 60" in shown
 
 
 def test_ending_works_without_handles(sleeper: Identity, monkeypatch: pytest.MonkeyPatch) -> None:

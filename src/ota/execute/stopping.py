@@ -26,7 +26,7 @@ from ota.execute.kept import (
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.guardian import end_what_is_owned
 from ota.system.locks import ResourceLock
-from ota.system.processes import EndRecord
+from ota.system.processes import EndRecord, look_at
 
 LOCK_LIMIT_S = 10.0
 """Whoever brings the same task up at this moment is waited for, and then told about."""
@@ -116,13 +116,14 @@ def _enter(stack: ExitStack, lock: ResourceLock) -> None:
 
 
 def _survivors(key: str, record: EndRecord) -> Finding:
-    pids = ",".join(str(entry.identity.pid) for entry in record.survived)
+    survived = [entry.identity.pid for entry in record.survived]
+    pids = ", ".join(map(str, survived))
     return Finding(
         code="OTA_PROCESS_SURVIVED",
         title="Task could not be ended",
         summary=f"processes of task `{key}`, which was left running, could not be ended: {pids}",
         why="they are still there after KILL, or belong to another user",
-        next=f"look at them: `ps -fp {pids}`",
+        next=f"look at them: `{look_at(survived)}`",
         category="execution",
         owner="host",
     )

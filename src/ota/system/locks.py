@@ -168,12 +168,15 @@ def read_holder(path: Path) -> Holder:
 
 
 def _held(path: Path, holder: Holder, limit_s: float) -> Finding:
+    from ota.system.processes import look_at  # paid only by who waits in vain
+
     who = f"process {holder.pid} ({holder.what})" if holder.pid else "another process"
+    look = f"wait for it to finish, or look at it: `{look_at([holder.pid])}`" if holder.pid else "try again"
     return Finding(
         code="OTA_LOCK_HELD",
         summary=f"{path.stem} is in use by {who}",
         why=f"it was not free within {limit_s:g} s",
-        next=f"wait for it to finish, or look at it: `ps -fp {holder.pid}`" if holder.pid else "try again",
+        next=look,
         category="execution",
         owner="host",
     )

@@ -84,6 +84,11 @@ def observe_identity(pid: int) -> Identity | None:
     return None if facts is None else identity_of(facts)
 
 
+def look_at(pids: Iterable[int]) -> str:
+    """The command line that shows processes, with whatever `ps` there is: small ones know no `-p`."""
+    return f"ps ax | grep -wE '^ *({'|'.join(map(str, pids))})'"
+
+
 def is_alive(identity: Identity) -> bool:
     """Whether that very process still runs; one that ended and was not collected yet does not."""
     facts = observe_process(identity.pid)

@@ -21,7 +21,7 @@ from ota.system.host import observe_hostname
 from ota.system.journal import JournalFacts, RunStep, active_directory, read_journal
 from ota.system.locks import ResourceLock, try_lock
 from ota.system.process_table import observe_pid_namespace
-from ota.system.processes import EndRecord, Identity, boot_id, is_alive
+from ota.system.processes import EndRecord, Identity, boot_id, is_alive, look_at
 
 _LOCK_LIMIT_S = 20.0
 
@@ -228,12 +228,13 @@ def _unproven(facts: JournalFacts) -> Finding:
 
 
 def _survivors(facts: JournalFacts, record: EndRecord) -> Finding:
-    pids = ", ".join(str(entry.identity.pid) for entry in record.survived)
+    survived = [entry.identity.pid for entry in record.survived]
+    pids = ", ".join(map(str, survived))
     return Finding(
         code="OTA_PROCESS_SURVIVED",
         summary=f"processes left by run {facts.run_id} could not be ended: {pids}",
         why="they are still there after KILL, or belong to another user",
-        next=f"look at them: `ps -fp {pids.replace(' ', '')}`",
+        next=f"look at them: `{look_at(survived)}`",
         severity="warn",
         category="execution",
         owner="host",
