@@ -203,7 +203,9 @@ def test_an_isolated_path_is_shared_by_containers_and_apart_from_the_host(contai
     assert result.code == 0
     assert "Isolated:    /workspace/node_modules" in result.err
     repo.project.write({"source": "two\n"})
-    assert repo.run("run", "dev", "--json").json["stdout"] == "inside\ntwo\n"
+    document = repo.run("run", "dev", "--json").json
+    assert document["stdout"] == "inside\ntwo\n"
+    assert document["receipt"]["steps"][-1]["isolated_paths"] == ["/workspace/node_modules"]
     assert repo.project.read("node_modules/x") == "host\n"
     assert repo.project.read("made") == "from inside\n"
     (volume,) = repo.owned()["volume"]

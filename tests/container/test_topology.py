@@ -76,7 +76,12 @@ def test_a_service_is_started_asked_from_inside_and_reached_by_name(
     labels = [step["label"] for step in document["receipt"]["steps"]]
     assert labels == ["service kv", "ping"]
     assert kv.state("kv") == "running"
-    assert "Network" in repo.run("run", "ping", timeout=120).err
+    step = document["receipt"]["steps"][-1]
+    assert (step["engine"], step["networks"]) == (kv.engine.name, [f"{kv.name}_default"])
+    told = repo.run("run", "ping", "--receipt", timeout=120).err
+    receipt, _, summary = told.partition("RUN SUMMARY")
+    assert f"  Network: {kv.name}_default\n" in receipt
+    assert f"Network:     {kv.name}_default\n" in summary
 
 
 @pytest.mark.parametrize("lifecycle", ["ephemeral", "persistent"])

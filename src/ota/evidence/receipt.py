@@ -252,6 +252,7 @@ def _step(step: StepFacts, planned: StepPlan, facts: RunFacts, phases: Phases) -
             "backend": started.plane if step.body is not None else None,
             "context": started.context if step.body is not None else None,
             "lifecycle": started.lifecycle if step.body is not None else None,
+            **_surroundings(step),
             "target_resolutions": [_target(each) for each in planned.task.targets if each.source is not None],
             "backend_fulfillment": _fulfillment(facts, started.step, step),
             "shared_local_backend": _shared(step, planned),
@@ -290,6 +291,18 @@ def _termination(step: StepFacts | None) -> Document | None:
         },
         keep=() if ended.exit_code is None else ("exit_code", "after_readiness"),
     )
+
+
+def _surroundings(step: StepFacts) -> Document:
+    """What the container of this step was on, joined, and kept apart from the checkout."""
+    entered = step.container
+    if entered is None:
+        return {}
+    return {
+        "engine": entered.engine,
+        "networks": list(entered.networks),
+        "isolated_paths": list(entered.isolated_paths),
+    }
 
 
 def _reconciliation(step: StepFacts) -> Document | None:

@@ -105,6 +105,8 @@ def _facts(report: Report, receipt: Document, summary: Document) -> None:
     if isinstance(memory, int):
         facts["container_memory_bytes"] = format_memory(memory)
     report.rows(facts, _FACTS)
+    for key, label in (("isolated_paths", "Isolated"), ("networks", "Network")):
+        report.row(label, ", ".join(_words_of_task(receipt, key)) or None)
     report.row("Started", _word(receipt.get("started_at")))
     report.row("Duration", f"{receipt['duration_ms']} ms" if "duration_ms" in receipt else None)
     report.section("Steps")
@@ -129,6 +131,13 @@ def _facts(report: Report, receipt: Document, summary: Document) -> None:
         report.row("Left behind", "; ".join(map(str, left)) or "nothing", indent=0)
     report.section("Summary")
     report.row("Counts", _counts(summary))
+
+
+def _words_of_task(receipt: Document, key: str) -> list[str]:
+    """What the step of the task that was asked for lists under this key."""
+    ran = [each for each in _maps(receipt, "steps") if each.get("task") == receipt.get("task")]
+    words = ran[-1].get(key) if ran else None
+    return [_word(each) for each in words] if isinstance(words, list) else []
 
 
 def _declared(execution: Document) -> str:
