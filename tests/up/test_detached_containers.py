@@ -93,6 +93,8 @@ def test_it_goes_on_is_found_and_is_ended(path, engine, assert_schema, lifecycle
     assert f"container {name}" in found.out, found
     # another run neither takes it for something dead nor starts it again
     assert repo.run("run", "setup", env={"TOKEN": SECRET}, timeout=110).code == 0
+    beside = repo.run("run", "dev", env={"TOKEN": SECRET}, timeout=110)
+    assert beside.code == 1 and "with `ota up --workflow app --stop`" in beside.out + beside.err, beside
     again = up(repo, "--detach")
     assert (again.code, again.json["status"]) == (0, "READY"), again
     assert "already running, not started" in steps_of(again.json)["dev"]["detail"]

@@ -18,7 +18,7 @@ from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.files import refused
 from ota.system.guardian import Release, Released, close_journal, end_what_a_dead_run_left, release_containers
 from ota.system.host import observe_hostname
-from ota.system.journal import JournalFacts, RunStep, active_directory, read_journal
+from ota.system.journal import JournalFacts, RunStep, active_directory, journal_path, read_journal
 from ota.system.locks import ResourceLock, try_lock
 from ota.system.process_table import observe_pid_namespace
 from ota.system.processes import EndRecord, Identity, boot_id, is_alive, look_at
@@ -83,6 +83,16 @@ def living_runs(repo: Path) -> tuple[RunStep, ...]:
             if run is not None and (is_held or _life(run) == "alive"):
                 found.append(run)
     return tuple(found)
+
+
+def living_run_in(repo: Path, container: str, *, but: str = "") -> RunStep | None:
+    """The run that goes on in a container, or owns it; never the one whose id is `but`."""
+    for run in living_runs(repo):
+        with suppress(HostError, OSError):  # it ended meanwhile
+            announced = read_journal(journal_path(repo, run.run_id)).containers
+            if run.run_id != but and any(step.name == container for step in announced):
+                return run
+    return None
 
 
 def _journals(active: Path) -> list[Path]:

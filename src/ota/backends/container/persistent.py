@@ -467,22 +467,13 @@ class PersistentRun:
         return f"{facts.error} {answer.stderr.strip()} {answer.stdout.strip()}".strip()
 
     def _in_use(self, name: str) -> Finding:
-        from ota.system.journal import journal_path, read_journal
-        from ota.system.reconcile import living_runs
+        from ota.system.reconcile import living_run_in
 
         who, end = "", "interrupt it"
-        for run in living_runs(self._work.root):
-            if run.run_id == self._work.run_id:
-                continue
-            try:
-                inside = {
-                    step.name for step in read_journal(journal_path(self._work.root, run.run_id)).containers
-                }
-            except (HostError, OSError):
-                continue
-            if name in inside:
-                who = f": run {run.run_id} of task `{run.task}`, process {run.ota.pid}"
-                end = f"end it with `{run.stop}`" if run.stop else end
+        run = living_run_in(self._work.root, name, but=self._work.run_id)
+        if run is not None:
+            who = f": run {run.run_id} of task `{run.task}`, process {run.ota.pid}"
+            end = f"end it with `{run.stop}`" if run.stop else end
         return Finding(
             code="OTA_CONTAINER_IN_USE",
             title="Container is in use",
@@ -551,13 +542,17 @@ def _name_taken(engine: Engine, name: str) -> Finding:
 
 
 def _bind_conflict(work: Work, listener: str, address: str, port: int, name: str) -> Finding:
+    from ota.system.reconcile import living_run_in
+
+    run = living_run_in(work.root, name, but=work.run_id)
+    end = f"end it with `{run.stop}`" if run is not None and run.stop else "end that run"
     return Finding(
         code="OTA_LISTENER_BIND_CONFLICT",
         title="Listener bind conflict",
         summary=f"reused persistent container {name} already has {address}:{port} in use "
         f"(task `{work.task}`, listener `{listener}`)",
         why="another run of the task, or something it left, listens there inside the container",
-        next="end that run, or remove the container with `ota clean`, then run the command again",
+        next=f"{end}, or remove the container with `ota clean`, then run the command again",
         place=work.place(listener),
         category="execution",
         owner="container_target",

@@ -120,6 +120,7 @@ def lost_port(said: str, ports: Sequence[PublishedPort]) -> PublishedPort | None
 def conflict(engine: Engine, work: Work, port: PublishedPort, said: str = "") -> Finding:
     """Somebody holds the port: who, and the ways out."""
     from ota.system.ports import find_port_holder, port_taken_finding
+    from ota.system.reconcile import living_run_in
 
     assert port.host_port is not None
     holder = find_port_holder(port.host_address, port.host_port)
@@ -136,7 +137,8 @@ def conflict(engine: Engine, work: Work, port: PublishedPort, said: str = "") ->
     )
     why, stop = finding.why, ""
     if container is not None:
-        stop = f"{engine.name} stop {container.name}"
+        run = living_run_in(work.root, container.name, but=work.run_id)
+        stop = run.stop if run is not None and run.stop else f"{engine.name} stop {container.name}"
         why = why if holder is not None else f"{engine.name} container `{container.name}` publishes it"
     elif holder is None and said:
         why = f"{engine.name}: {said}"
