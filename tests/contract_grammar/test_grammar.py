@@ -72,13 +72,11 @@ def test_memory_is_formatted_in_the_largest_exact_unit() -> None:
 @pytest.mark.parametrize("port", [1, 80, 65535])
 def test_ports_in_range_are_accepted(port: int) -> None:
     assert grammar.check_port(port) is None
-    assert grammar.parse_port(str(port)) == port
 
 
-@pytest.mark.parametrize("text", ["0", "65536", "-1", "http", "", "80.0", "9" * 5000, "８０"])
-def test_other_ports_are_refused(text: str) -> None:
-    with pytest.raises(GrammarError, match="between 1 and 65535"):
-        grammar.parse_port(text)
+@pytest.mark.parametrize("port", [0, 65536, -1])
+def test_other_ports_are_refused(port: int) -> None:
+    assert "between 1 and 65535" in (grammar.check_port(port) or "")
 
 
 def test_http_statuses_are_three_digits_below_600() -> None:
@@ -89,9 +87,6 @@ def test_http_statuses_are_three_digits_below_600() -> None:
         True,
         False,
     ]
-    assert grammar.parse_http_status("204") == 204
-    with pytest.raises(GrammarError):
-        grammar.parse_http_status("42")
 
 
 @pytest.mark.parametrize(
@@ -229,18 +224,6 @@ def test_build_metadata_does_not_order() -> None:
 def test_what_is_not_a_semantic_version_is_refused(text: str) -> None:
     with pytest.raises(GrammarError):
         grammar.parse_semver(text)
-
-
-def test_quoting_follows_the_posix_form() -> None:
-    assert grammar.posix_quote("it's $HOME") == "'it'\"'\"'s $HOME'"
-    assert grammar.posix_quote("") == "''"
-
-
-@given(st.text(max_size=40).filter(lambda text: "\0" not in text))
-def test_a_quoted_word_is_one_word_again(text: str) -> None:
-    import shlex
-
-    assert shlex.split(grammar.posix_quote(text)) == [text]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ Pure text in, value or reason out. A `parse_` function returns the value or rais
 caller adds the place. Durations live in `ota.contract.durations`, version requirements in
 `ota.requirements.versions`.
 
-Source: contract specification 0.2; runtime specification 3.1 (quoting), 3.2 (suffix), 9 (memory).
+Source: contract specification 0.2; runtime specification 3.2 (suffix), 9 (memory).
 """
 
 import re
@@ -28,11 +28,6 @@ class GrammarError(ValueError):
 def is_empty(text: str) -> bool:
     """Empty means empty after trimming."""
     return not text.strip()
-
-
-def posix_quote(word: str) -> str:
-    """One shell word in single quotes, always quoted, so that no character of it means anything."""
-    return "'" + word.replace("'", "'\"'\"'") + "'"
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
@@ -192,34 +187,9 @@ def check_port(value: int) -> str | None:
     return None if 1 <= value <= 65535 else "a port is between 1 and 65535"
 
 
-def parse_port(text: str) -> int:
-    """A port given as text, as on the command line.
-
-    Raises:
-        GrammarError: not a whole number, or out of range.
-    """
-    return _parse_bounded(text, "a port", 1, 65535)
-
-
 def check_http_status(value: int) -> str | None:
     """An HTTP status code."""
     return None if 100 <= value <= 599 else "an HTTP status is between 100 and 599"
-
-
-def parse_http_status(text: str) -> int:
-    """A status code given as text.
-
-    Raises:
-        GrammarError: not a whole number, or out of range.
-    """
-    return _parse_bounded(text, "an HTTP status", 100, 599)
-
-
-def _parse_bounded(text: str, what: str, low: int, high: int) -> int:
-    stripped = text.strip()
-    if not re.fullmatch(r"[0-9]{1,9}", stripped) or not low <= int(stripped) <= high:
-        raise GrammarError(f"{what} is between {low} and {high}")
-    return int(stripped)
 
 
 # --- paths --------------------------------------------------------------------------------------------------

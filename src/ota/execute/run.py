@@ -236,7 +236,7 @@ def end_and_look(context: RunContext, *, is_good: bool) -> None:
             context.journal.cleaned(len(record.ended))
     left = tuple(
         LeftProcess(pid=each.identity.pid, command=context.masker.mask(each.command))
-        for each in observe_footprint(context.run_id, since_ticks=context.journal.since_ticks).processes
+        for each in observe_footprint(context.run_id, since_ticks=context.journal.since_ticks)
     )
     context.stream.emit(Footprint(left_behind=(*left, *_left_in_engines(context.stream.events))))
 

@@ -8,8 +8,7 @@ Source: contract specification 14; decisions D4, D19.
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from ota.readiness.asker import Asker
 from ota.resolve.probes import ProbeProblem, ResolvedProbe
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
 from ota.system.cutting import CUT, cut, last_line
-from ota.system.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from ota.backends.native import Activation
@@ -60,11 +58,6 @@ class CheckScene(Struct, frozen=True, kw_only=True):
     """The named probes that the checks refer to."""
     asker: Asker | None = None
     """On whose behalf containers may be entered for an answer; None: probes are asked from this host only."""
-
-
-def evaluate_many(checks: Sequence[Check], scene: CheckScene) -> tuple[CheckResult, ...]:
-    """All of them side by side; the results come in the order of `checks`."""
-    return side_by_side([partial(evaluate, check, scene) for check in checks])
 
 
 def evaluate(check: Check, scene: CheckScene, *, activation: "Activation | None" = None) -> CheckResult:

@@ -58,7 +58,6 @@ class VersionRequirement(Struct, frozen=True, kw_only=True):
 # --- parsing ------------------------------------------------------------------------------------------------
 
 LONGEST_REQUIREMENT = 200
-CHANNELS = ("stable", "beta", "nightly")
 
 _CLAUSE = re.compile(r"(>=|<=|==|=|>|<|\^|~)?\s*([^\s,|<>=^~]+)")
 _VERSION = re.compile(r"[vV]?([0-9]{1,18}(?:\.[0-9]{1,18})*)((?:[-+_]|[A-Za-z])[0-9A-Za-z.+_-]*)?")
@@ -83,15 +82,6 @@ def parse_requirement(text: str, *, channels: bool = False) -> VersionRequiremen
     branches = tuple(_parse_branch(branch) for branch in stripped.split("||"))
     canonical = " || ".join(",".join(map(str, branch)) or "*" for branch in branches)
     return VersionRequirement(text=canonical, branches=branches)
-
-
-def check_requirement(text: str, *, channels: bool = False) -> str | None:
-    """Why the text is no version requirement, or None."""
-    try:
-        parse_requirement(text, channels=channels)
-    except VersionError as error:
-        return error.reason
-    return None
 
 
 def _parse_branch(text: str) -> tuple[Clause, ...]:

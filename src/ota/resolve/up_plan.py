@@ -71,11 +71,6 @@ class UpPlan(Struct, frozen=True, kw_only=True):
     """Of the path as a whole; those of its tasks are theirs."""
 
     @property
-    def has_steps(self) -> bool:
-        """Whether any task runs."""
-        return bool(self.plan.steps)
-
-    @property
     def name(self) -> str:
         """What is brought up, in words."""
         if self.selection.name is None:

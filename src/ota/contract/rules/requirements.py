@@ -51,7 +51,6 @@ PACKAGE_MANAGERS = MappingProxyType({"python": ("uv", "poetry"), "ruby": ("bundl
 """Managers a toolchain may list; node takes any, the others none."""
 RUST_COMPONENT_TOOLS = ("rustfmt", "clippy")
 
-PACKAGE_PROVIDERS = ("apt", "brew", "winget", "choco", "scoop")
 ARCHIVE_FORMATS = ("tar_gz", "zip")
 
 _RUST_ONLY = ("profile", "components", "targets")
