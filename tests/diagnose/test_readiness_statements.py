@@ -240,7 +240,9 @@ def test_a_workflow_is_shown_with_all_its_pieces_and_nothing_of_it_runs(project,
     contract = (
         (LAYERS % (1, 2, 3))
         .replace(
-            "tasks: {", "tasks: {prep: {run: touch ran}, setup: {run: touch ran}, join: {run: touch ran}, "
+            "tasks: {",
+            "tasks: {prep: {run: touch ran}, setup: {internal: true, run: touch ran}, "
+            "join: {run: touch ran}, ",
         )
         .replace("w: {run:", "w: {prepare: {task: prep}, setup: {task: setup}, attach: {task: join}, run:")
     )

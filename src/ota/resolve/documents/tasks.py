@@ -242,7 +242,10 @@ def tasks_document(loaded: Loaded, host: HostFacts, wanted: TaskFilter | None = 
         for entry in entries:
             entry["use"] = use_of(entry["name"], contract.tasks[entry["name"]], wanted.target)
     document: Document = {"ok": True, "path": loaded.shown, "tasks": entries}
-    workflow = in_effect(loaded, selection, host, is_shown=documents.is_shown)
+    if wanted.workflow is not None:  # the pieces of a path that was asked for, as `ota workflows` names them
+        workflow = in_effect(loaded, selection, host)
+    else:
+        workflow = in_effect(loaded, selection, host, is_shown=documents.is_shown)
     if workflow is not None:
         document["workflow"] = workflow
     if contract.agent is not None:
