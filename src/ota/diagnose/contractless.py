@@ -157,14 +157,13 @@ def _compose(root: Path, env: Mapping[str, str], file: str) -> Iterator[Finding]
             WRITE_ONE,
         )
         return
-    yield Finding(
-        code="OTA_CONTAINER_BACKEND_CLI_MISSING",
-        summary=f"Missing container execution backend CLI: {', '.join(ENGINES)}",
-        why=f"`{file}` needs an engine, and none is on the PATH",
-        next="install docker or podman, then rerun `ota doctor`",
-        category="execution",
+    from ota.diagnose.engines import missing_engine  # paid only by folders that compose
+
+    yield missing_engine(
+        ENGINES,
+        f"`{file}` needs an engine, and none is on the PATH",
+        "install docker or podman, then rerun `ota doctor`",
         owner="repo_signals",
-        evidence=Evidence(observed="missing", expected=", ".join(ENGINES), source="host"),
     )
 
 

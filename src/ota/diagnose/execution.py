@@ -10,17 +10,15 @@ from collections.abc import Iterable, Iterator
 
 from ota.contract.grammar import allows_arch
 from ota.contract.model.scalars import Lifecycle, Plane
+from ota.diagnose.engines import answering_engine
 from ota.diagnose.scene import Scene
 from ota.errors import Evidence, Finding, Severity
-from ota.readiness.checks import CheckScene, ask_command
 from ota.requirements.executables import find_executable
 from ota.resolve.boundary import DEFAULT_ENGINES
 from ota.resolve.plan import ContainerLaunchBody
 from ota.resolve.service_plan import ComposeControl
 from ota.resolve.services import control_of
-from ota.system.cutting import cut
 
-ENGINE_LIMIT_S = 5.0
 REMOTE_CLIS = {"daytona": "daytona", "ssh": "ssh", "tsh": "tsh", "kubectl": "kubectl"}
 _TARGET_EXAMPLES = {"ssh": "user@host", "tsh": "user@host", "kubectl": "pod/ota-dev"}
 _PATH_REFUSALS = (
@@ -171,7 +169,7 @@ def services_of(scene: Scene) -> tuple[str, ...]:
 
 def _container_findings(scene: Scene, wanted: Engines, *, sees_images: bool) -> Iterator[Finding]:
     for engines, field in wanted.items():
-        answering, found = _engine(scene, engines, field)
+        answering, found = answering_engine(scene, engines, field)
         yield from found
         images = {image: own for each, image, own in _images_of_path(scene) if each == engines}
         if answering and images and sees_images:
@@ -236,46 +234,6 @@ def remote_contexts(scene: Scene) -> tuple[str | None, ...]:
     """Declared remote contexts, and None for a configured root shorthand."""
     named = tuple(name for name, context in scene.planes.contexts.items() if context.backend == "remote")
     return named or ((None,) if scene.planes.has_shorthand("remote") else ())
-
-
-def _engine(scene: Scene, engines: tuple[str, ...], field: Field) -> tuple[str, tuple[Finding, ...]]:
-    """The one that answers, or why none does."""
-    there = [engine for engine in engines if _is_there(scene, engine)]
-    if not there:
-        listed = ", ".join(engines)
-        missing = _host_finding(
-            scene,
-            field,
-            "OTA_CONTAINER_BACKEND_CLI_MISSING",
-            f"Missing container execution backend CLI: {listed}",
-            f"none of {listed} is on the PATH",
-            f"install {engines[0]}, then rerun `{scene.rerun}`",
-            expected=listed,
-        )
-        return "", (missing,)
-    asked = CheckScene(
-        root=scene.loaded.root, env=scene.environ, run_id=scene.run_id, should_stop=scene.should_stop
-    )
-    said = ""
-    for engine in there:
-        code, output = ask_command((engine, "info"), asked, ENGINE_LIMIT_S)
-        if code == 0:
-            return engine, ()
-        if not said:
-            how = f"did not answer within {ENGINE_LIMIT_S:g} s" if code is None else f"exited {code}"
-            lines = [line.strip() for line in output.splitlines() if line.strip()]
-            told = next((line for line in lines if "rror" in line), lines[-1] if lines else "")
-            said = f"`{engine} info` {how}" + (f": {cut(told, 200)}" if told else "")
-    silent = _host_finding(
-        scene,
-        field,
-        "OTA_CONTAINER_BACKEND_UNAVAILABLE",
-        f"Container execution backend unavailable: {there[0]}",
-        scene.masker.mask(said),
-        f"start {there[0]} until `{there[0]} info` succeeds, then rerun `{scene.rerun}`",
-        command=f"{there[0]} info",
-    )
-    return "", (silent,)
 
 
 def _managers(scene: Scene, services: Iterable[str]) -> Iterator[Finding]:
@@ -374,7 +332,6 @@ def _host_finding(
     *,
     severity: Severity = "error",
     expected: str = "",
-    command: str = "",
 ) -> Finding:
     return Finding(
         code=code,
@@ -385,9 +342,7 @@ def _host_finding(
         place=scene.loaded.place(field),
         category="execution",
         owner="host",
-        evidence=Evidence(
-            observed="missing" if expected else "", expected=expected, source="host", command=command
-        ),
+        evidence=Evidence(observed="missing" if expected else "", expected=expected, source="host"),
     )
 
 

@@ -17,6 +17,7 @@ from ota.backends.container.engine import Engine, EngineAnswer, ask, find_engine
 from ota.backends.container.identity import ephemeral_labels, label_words
 from ota.backends.container.images import is_image_missing
 from ota.backends.container.ownership import owner_start
+from ota.diagnose.engines import silent_engine
 from ota.diagnose.execution import container_contexts, field_of_container
 from ota.diagnose.images import absent_image, image_findings
 from ota.diagnose.readiness import Job
@@ -190,20 +191,24 @@ def _unanswered(scene: Scene, inside: Inside, engine: Engine, answer: EngineAnsw
     field = field_of_container(inside.context)
     if is_image_missing(answer):
         return absent_image(scene, engine.name, inside.image, field, has_questions=True)
+    place = scene.loaded.place(field)
+    evidence = Evidence(expected=inside.image, source="container_target")
     if (general := refusal(engine, answer, "")).code == "OTA_CONTAINER_BACKEND_UNAVAILABLE":
-        code, summary = general.code, f"Container execution backend unavailable: {engine.name}"
-        why, next_ = general.why, f"{general.next.partition(',')[0]}, {rerun}"
-    else:
-        code, summary = "OTA_CONTAINER_UNASKED", f"Container image could not be looked into: {inside.image}"
-        why = f"its shell ended with {answer.exit_code}: {answer.detail}"
-        next_ = f"see what `{engine.name} run --rm --entrypoint sh {inside.image} -c true` says, {rerun}"
+        return silent_engine(
+            engine.name,
+            scene.masker.mask(general.why),
+            f"{general.next.partition(',')[0]}, {rerun}",
+            place=place,
+            evidence=evidence,
+            owner="container_target",
+        )
     return Finding(
-        code=code,
-        summary=summary,
-        why=scene.masker.mask(why),
-        next=next_,
-        place=scene.loaded.place(field),
+        code="OTA_CONTAINER_UNASKED",
+        summary=f"Container image could not be looked into: {inside.image}",
+        why=scene.masker.mask(f"its shell ended with {answer.exit_code}: {answer.detail}"),
+        next=f"see what `{engine.name} run --rm --entrypoint sh {inside.image} -c true` says, {rerun}",
+        place=place,
         category="execution",
         owner="container_target",
-        evidence=Evidence(expected=inside.image, source="container_target"),
+        evidence=evidence,
     )

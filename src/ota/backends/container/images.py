@@ -58,14 +58,10 @@ def missing_images(engine: Engine, images: Sequence[str]) -> tuple[str, ...]:
 
 def not_here(engine: str, image: str) -> Finding:
     """The image is missing, and who asks fetches nothing."""
-    return Finding(
-        code="OTA_CONTAINER_IMAGE_UNAVAILABLE",
-        title="Container image is not available",
-        summary=f"Container image is not on {engine}: {image}",
-        why="a diagnosis fetches nothing",
-        next=f"`{engine} pull {image}`, or build it under that name",
-        category="execution",
-        owner="container_target",
+    return _unavailable(
+        f"Container image is not on {engine}: {image}",
+        "a diagnosis fetches nothing",
+        f"`{engine} pull {image}`, or build it under that name",
     )
 
 
@@ -77,13 +73,21 @@ def _not_fetched(engine: Engine, image: str, answer: EngineAnswer, platform: str
     if general.code == "OTA_CONTAINER_BACKEND_UNAVAILABLE" and "registry" not in answer.stderr.lower():
         return general
     pull = " ".join((engine.name, "pull", *(("--platform", platform) if platform else ()), image))
+    return _unavailable(
+        f"image `{image}` is not on {engine.name} and cannot be fetched",
+        answer.detail,
+        f"correct the image in `container.image`, build it under that name "
+        f"(`{engine.name} build -t {image} .`), or mend what `{pull}` says",
+    )
+
+
+def _unavailable(summary: str, why: str, next_: str) -> Finding:
     return Finding(
         code="OTA_CONTAINER_IMAGE_UNAVAILABLE",
         title="Container image is not available",
-        summary=f"image `{image}` is not on {engine.name} and cannot be fetched",
-        why=answer.detail,
-        next=f"correct the image in `container.image`, build it under that name "
-        f"(`{engine.name} build -t {image} .`), or mend what `{pull}` says",
+        summary=summary,
+        why=why,
+        next=next_,
         category="execution",
         owner="container_target",
     )
