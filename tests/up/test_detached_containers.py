@@ -169,6 +169,23 @@ def test_killed_while_it_lets_go_ota_leaves_nothing(path, engine, lifecycle, poi
     assert not owned(repo, engine)["container"]
 
 
+@pytest.mark.parametrize("point", ["attach.before", "started.after"])
+@pytest.mark.dealt
+def test_without_its_keeper_it_does_not_go_on(path, engine, point):
+    repo, _ = path("ephemeral", lambda document: document["workflows"]["app"].pop("setup"))
+    live = repo.start("up", "--detach", env={"TOKEN": SECRET, "OTA_FAULT": f"{point}:STOP"})
+    ota = psutil.Process(live.pid)
+    wait_until(lambda: ota.status() == psutil.STATUS_STOPPED, "the moment")
+    (keeper,) = [each for each in ota.children() if each.name() == "ota-output"]
+    keeper.kill()
+    wait_until(lambda: is_gone(keeper.pid), "its end")
+    ota.resume()
+    result = live.finish(110)
+    assert result.code == 1, result
+    assert not owned(repo, engine)["container"]
+    assert not list((repo.path / ".ota/state/workloads").glob("*.json"))
+
+
 def test_two_that_let_go_at_once_leave_one(path, engine):
     repo, _ = path("ephemeral")
     lives = [repo.start("up", "--detach", env={"TOKEN": SECRET}) for _ in range(2)]

@@ -99,6 +99,11 @@ class KeptOutput:
             os.close(self.write_end)
             self.write_end = -1
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be read here."""
+        return self._is_over
+
     def read(self) -> bytes:
         """What was printed since the last call, without secrets; it never waits."""
         data = bytearray()

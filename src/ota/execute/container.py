@@ -698,12 +698,22 @@ class _Attendant:
         if not self.has_begun and self._leased is not None:
             self._leased.read()
             self._look()
+            self._end_unseen()
         if not self.has_begun or self._workload is None:
             return _UNSTARTED_TURN_S
         if self._plane is not None and self._plane.misplaced is not None and not self._is_stopped:
             self._is_stopped = True
             self._plane.stop(self._workload)
         return self._inner.turn()
+
+    def _end_unseen(self) -> None:
+        """Who reads what it prints was killed: whether the body began would never be seen."""
+        assert self._leased is not None
+        can_end = self._workload is not None and self._plane is not None
+        if can_end and self._leased.is_deaf and not self.has_begun and not self._is_stopped:
+            self._is_stopped = True
+            assert self._plane is not None and self._workload is not None
+            self._plane.stop(self._workload)
 
     def interrupted(self) -> None:
         if self.has_begun:

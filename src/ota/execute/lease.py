@@ -144,6 +144,11 @@ class Lease:
         """What it printed since the last call, when that goes to its log."""
         return self._kept.read() if self._kept is not None else b""
 
+    @property
+    def is_deaf(self) -> bool:
+        """Whether what the child prints reaches nobody any more, because its keeper has ended."""
+        return self._kept is not None and self._kept.is_over
+
     def printed_last(self) -> bytes:
         """The rest of that up to now; later output is for the log alone."""
         return self._kept.finish() if self._kept is not None else b""

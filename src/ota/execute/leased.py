@@ -115,6 +115,11 @@ class LeasedAttendant:
         """The child exists; whether what it stands for has begun shows in what it prints."""
         self._lease.began(workload)
 
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nobody will ever see it begin."""
+        return self._lease.is_deaf
+
     def read(self, *, is_last: bool = False) -> None:
         """Pass on what was printed, when that goes to its log."""
         self._pass_on(self._lease.printed_last() if is_last else self._lease.printed())

@@ -167,7 +167,10 @@ def _detach_refusals(run: StepPlan) -> tuple[Finding, ...]:
             summary=f"run task `{name}` launches services through compose"
             if plane == "native"
             else f"run task `{name}` resolves to the {plane} plane",
-            why="this build lets go of processes and containers that it can prove to be the task's",
+            why="what compose started is compose's: once the command that is attached to it is gone, this "
+            "build could neither tell whether it still runs nor end it"
+            if plane == "native"
+            else "this build lets go of processes and containers of this host only",
             next=f"use `--attach`, or run `ota run {name}` in a terminal of its own",
             category="execution",
         ),
