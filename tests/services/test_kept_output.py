@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ota.backends.container.body import Marks
 from ota.backends.kept_output import KeptOutput
 from ota.backends.output_keeper import decode_orders, encode_orders
 from ota.env.masking import Masker
+from ota.system.journal import RunStep
+from ota.system.locks import SharedUse
+from ota.system.processes import Identity, is_alive, observe_identity
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.edge
@@ -47,6 +52,12 @@ def say(cat: "subprocess.Popen[bytes]", data: bytes) -> None:
 def keeper() -> psutil.Process:
     """The only child of this process with that name."""
     (found,) = living_keepers()
+    return found
+
+
+def this_process() -> Identity:
+    found = observe_identity(os.getpid())
+    assert found is not None
     return found
 
 
@@ -154,3 +165,36 @@ def test_a_path_that_is_no_text_is_kept_as_it_is() -> None:
     odd = os.fsdecode(b"/tmp/\xff.log")
     decoded = decode_orders(encode_orders(odd, 1, ()))
     assert decoded == ([odd, "1"], b"")
+
+
+def test_a_keeper_that_owns_something_is_inside_until_it_has_taken_the_rest_away(tmp_path: Path) -> None:
+    log, journal, lock = tmp_path / "dev.log", tmp_path / "run-1.jsonl", tmp_path / "inside.lock"
+    run = RunStep(run_id="run-1", repo=str(tmp_path), task="dev", started_at="", ota=this_process())
+    journal.write_bytes(msgspec.json.encode(run) + b"\n")
+    marks = Marks(nonce="4f2a")
+    start = marks.prefix + b"start" + marks.end
+    with KeptOutput(log, Masker(("secret-value",)), may_own=True) as kept:
+        kept.tell_marks(marks.prefix, marks.end)
+        cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=kept.write_end)
+        kept.handed_over()
+        said = b"said by an engine\n" + start + start + b"one secret-" + b"value\n"
+        say(cat, said)
+        read = bytearray()
+        wait_until(lambda: len(read.extend(kept.read()) or read) >= len(said), "all of it, as it is")
+        assert bytes(read) == said
+        use = SharedUse.begin(lock)
+        assert use is not None
+        kept.give(journal, lock)
+        use.release()
+        say(cat, marks.prefix + b"oom" + marks.end + b"two")
+        assert SharedUse.try_alone(lock) is None
+    assert journal.exists()
+    assert cat.stdin is not None
+    cat.stdin.close()
+    cat.wait(10)
+    wait_until(lambda: not journal.exists(), "the rest to be taken away")
+    wait_until(lambda: not is_alive(kept.keeper), "its end")
+    alone = SharedUse.try_alone(lock)
+    assert alone is not None
+    alone.release()
+    assert log.read_text() == "one ***\ntwo"
