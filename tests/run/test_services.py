@@ -238,15 +238,18 @@ tasks:
 """
 
 
-@pytest.mark.proves("S001-66")
+@pytest.mark.proves("S001-66", "S003-96")
 def test_a_discovered_port_is_found_through_shells_and_children(project, assert_schema):
     port = free_port()
     repo = project({"ota.yaml": DISCOVER % port, "server.py": SERVER})
-    live = repo.start("run", "web", "--stream")
+    live = repo.start("run", "web", "--stream", "--receipt")
     live.wait_for(f"External: http://127.0.0.1:{port}/")
     live.signal(signal.SIGINT)
     result = live.finish()
     assert "OTA_PUBLIC_URL" not in result.out
+    # nothing that it declares says when it is ready, in the receipt and in the summary
+    told = "it declares no readiness: that listener `http` is reachable is all that was seen"
+    assert " ".join(result.err.split()).count(told) == 2
     assert not is_listening(port)
 
 

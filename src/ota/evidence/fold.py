@@ -264,8 +264,11 @@ def _fold_step(steps: dict[str, StepFacts], event: Event) -> None:
             step.endpoints, step.internal = event.endpoints, event.internal
         case EndpointConfirmed():
             step.confirmed.add(event.endpoint.listener)
-        case Reachable():
+        case Reachable(is_gate=is_gate):
             step.reachable = event
+            if not is_gate and step.primary is not None:
+                named = f"listener `{step.primary.listener}`"
+                step.notes.append(f"it declares no readiness: that {named} is reachable is all that was seen")
         case ReadinessExhausted():
             step.exhausted = event
         case ContainerEntered():
