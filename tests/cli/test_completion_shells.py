@@ -5,10 +5,11 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 
 import pexpect
 import pytest
+
+from support.project import OTA
 
 pytestmark = pytest.mark.edge
 
@@ -27,7 +28,7 @@ tasks:
 
 # At the prompt it prints its words; asked for candidates it is the real command.
 STAND_IN = """#!/bin/sh
-if [ -n "$COMPLETE" ]; then exec {python} -P -m ota "$@"; fi
+if [ -n "$COMPLETE" ]; then exec {ota} "$@"; fi
 printf 'WORDS'; printf '<%s>' "$@"; printf 'END\\n'
 """
 
@@ -64,10 +65,10 @@ def repo(project, tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
     stand_in = folder / "ota"
-    stand_in.write_text(STAND_IN.format(python=shlex.quote(sys.executable)))
+    stand_in.write_text(STAND_IN.format(ota=shlex.join(OTA)))
     stand_in.chmod(0o755)
     real = folder / "ota-real"
-    real.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m ota "$@"\n')
+    real.write_text(f'#!/bin/sh\nexec {shlex.join(OTA)} "$@"\n')
     real.chmod(0o755)
     made.bin = folder
     return made

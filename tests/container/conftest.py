@@ -5,7 +5,6 @@ import os
 import pty
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.engines import BUSYBOX, Engine
-from support.project import Live, Project, Result
+from support.project import OTA, Live, Project, Result
 
 REPO_LABEL = "dev.ota.repo"
 HTTPD = "mkdir -p /tmp/www; echo ok >/tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www"
@@ -141,7 +140,7 @@ def on_a_terminal(repo: Contained, *args: str) -> str:
     controller, terminal = pty.openpty()
     env = {**repo.project.environment(), "TERM": "xterm", "COLUMNS": "200"}
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "ota", *args],
+        [*OTA, *args],
         cwd=repo.path,
         env=env,
         stdin=terminal,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from ota.system.journal import FAULT_POINTS
 from support.leaks import MARK, marked_processes, wait_ended
+from support.project import OTA
 
 pytestmark = pytest.mark.edge
 
@@ -119,7 +121,7 @@ def test_a_stop_signal_at_any_step_is_never_lost_and_leaves_nothing(repo, bait, 
 def test_the_drill_finds_nothing_left(seed):
     """A short kill drill of the real command; `tools/kill_drill.py` does more of it."""
     tool = Path(__file__).resolve().parents[2] / "tools/kill_drill.py"
-    ota = f"{sys.executable} -P -m ota run"
+    ota = shlex.join([*OTA, "run"])
     done = subprocess.run(
         [
             sys.executable,
