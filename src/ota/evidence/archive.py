@@ -20,6 +20,7 @@ from ota.errors import HostError
 from ota.evidence.snapshot import is_hash, snapshot_path, stored_hashes
 from ota.system.clock import SYSTEM_CLOCK, Clock
 from ota.system.files import private_directory, read_bytes, remove_file, write_new
+from ota.system.json_bytes import json_bytes
 from ota.system.kept_files import names_in
 
 FOLDER = ".ota/receipts"
@@ -81,7 +82,7 @@ def write_archive(
     while True:
         path = folder / _name_of(milliseconds)
         document = document_of(f"{FOLDER}/{path.name}", milliseconds)
-        content = msgspec.json.format(msgspec.json.encode(document), indent=2)
+        content = msgspec.json.format(json_bytes(document), indent=2)
         if write_new(path, content + b"\n"):
             return document
         milliseconds += 1  # the name is taken: the next free millisecond

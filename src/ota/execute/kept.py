@@ -23,6 +23,7 @@ from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline
 from ota.system.files import private_directory, remove_file, write_atomic
 from ota.system.host import observe_hostname
 from ota.system.journal import ContainerStep, RunStep, write_journal_of_owner
+from ota.system.json_bytes import json_bytes
 from ota.system.kept_files import names_in, read_if_there
 from ota.system.ports import PortHolder, find_port_holder
 from ota.system.process_table import observe_pid_namespace
@@ -140,7 +141,7 @@ def record_kept(root: Path, service: KeptService) -> None:
         HostError: it could not be written; whoever wanted to let go must not.
     """
     private_directory(root / FOLDER)
-    write_atomic(_path(root, service.key), msgspec.json.encode(service) + b"\n")
+    write_atomic(_path(root, service.key), json_bytes(service) + b"\n")
 
 
 def record_owner(root: Path, service: KeptService, *, stop: str, clock: Clock = SYSTEM_CLOCK) -> Path:

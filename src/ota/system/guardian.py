@@ -17,13 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, Self
 
-import msgspec
 from msgspec import Struct
 
 from ota.errors import Finding, HostError
 from ota.system.clock import SYSTEM_CLOCK, Clock, Deadline, now_utc
 from ota.system.interrupts import STOP_SIGNALS
 from ota.system.journal import CleanedStep, JournalFacts, read_journal
+from ota.system.json_bytes import json_bytes
 from ota.system.process_table import HAS_PROC
 from ota.system.processes import EndRecord, Identity, end_processes, open_handle, owned_processes
 
@@ -297,7 +297,7 @@ def close_journal(journal: Path, *, by: str, record: EndRecord, released: Releas
     with suppress(OSError):
         descriptor = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
-            os.write(descriptor, msgspec.json.encode(step) + b"\n")
+            os.write(descriptor, json_bytes(step) + b"\n")
         finally:
             os.close(descriptor)
         if not record.survived and not released.left:

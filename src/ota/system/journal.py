@@ -29,6 +29,7 @@ from ota.system.files import (
     write_atomic,
 )
 from ota.system.host import environ, observe_hostname
+from ota.system.json_bytes import json_bytes
 from ota.system.locks import try_lock
 from ota.system.process_table import observe_pid_namespace
 from ota.system.processes import Identity, observe_identity
@@ -317,7 +318,7 @@ def _create(path: Path, run: RunStep) -> int:
 
 
 def _line(step: Step) -> bytes:
-    return msgspec.json.encode(step) + b"\n"
+    return json_bytes(step) + b"\n"
 
 
 def _unwritten(error: HostError) -> Finding:

@@ -7,10 +7,12 @@ from typing import TextIO
 
 import msgspec
 
+from ota.system.json_bytes import json_bytes
+
 
 def document_text(document: object) -> str:
     """Two-space indent, UTF-8, one final newline."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return msgspec.json.format(json_bytes(document), indent=2).decode() + "\n"
 
 
 def print_document(document: object, stream: TextIO) -> None:

@@ -16,6 +16,7 @@ from ota.cli.render.task_text import workflow_line
 from ota.contract.grammar import format_memory
 from ota.evidence.archive import Archived
 from ota.system.addresses import address_text
+from ota.system.json_bytes import json_bytes
 
 _FACTS = {
     "backend": "Mode",
@@ -237,7 +238,7 @@ def snapshot_text(document: Document, style: Style) -> str:
     report.row("Archived", document.get("archived_at"))
     report.row("Promoted", document.get("promoted_at"))
     report.section("Contract")
-    for line in msgspec.json.format(msgspec.json.encode(document["snapshot"]), indent=2).decode().split("\n"):
+    for line in msgspec.json.format(json_bytes(document["snapshot"]), indent=2).decode().split("\n"):
         report.line(line)
     return report.text()
 
