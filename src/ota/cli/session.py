@@ -5,6 +5,7 @@ Source: commands specification 1.1, 1.2, 1.6, 1.7; decisions D5, D17.
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -63,6 +64,15 @@ class Session:
             member=self.member or "",
             mask=mask,
         )
+
+    def show(self, document: object, text: Callable[[Style], str]) -> None:
+        """What a command has to say: its document with `--json`, else its text."""
+        if self.arguments.is_json:
+            from ota.cli.render.json import print_document
+
+            print_document(document, self.out)
+        else:
+            print(text(self.style_of(self.out)), file=self.out)
 
     def debug(self, text: str) -> None:
         """One trace line with `--debug`."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ota.cli.flags import Arguments
+from ota.cli.render.style import Style
 from ota.cli.session import Session
 from ota.contract.load import Loaded
 from ota.env.resolution import EnvEntry
@@ -31,15 +32,13 @@ def run(arguments: Arguments, session: Session) -> int:
     name = arguments.value("--why")
     if name is not None:
         return _why(name, report, loaded, session)
-    if arguments.is_json:
-        from ota.cli.render.json import print_document
 
-        print_document(report.document, session.out)
-    else:
+    def text(style: Style) -> str:
         from ota.cli.render.env_text import env_text
 
-        style = session.style_of(session.out)
-        print(env_text(report.document, style, session.target(arguments.path)), file=session.out)
+        return env_text(report.document, style, session.target(arguments.path))
+
+    session.show(report.document, text)
     return 0 if report.document["ok"] else 1
 
 
@@ -49,16 +48,14 @@ def _why(name: str, report: EnvReport, loaded: Loaded, session: Session) -> int:
         raise PlanError(_unknown(name, report.resolved.entries, session))
     why: Mapping[str, Any] = why_document(entry)
     is_ready = entry.status not in ("missing", "invalid")
-    if session.arguments.is_json:
-        from ota.cli.render.json import print_document
+    own = [each for each in report.document["env"] if each["name"] == name]
 
-        document = dict(report.document)
-        own = [each for each in report.document["env"] if each["name"] == name]
-        print_document({**document, "ok": is_ready, "env": own, "why": why}, session.out)
-    else:
+    def text(style: Style) -> str:
         from ota.cli.render.env_text import why_text
 
-        print(why_text(why, loaded.shown, session.style_of(session.out)), file=session.out)
+        return why_text(why, loaded.shown, style)
+
+    session.show({**report.document, "ok": is_ready, "env": own, "why": why}, text)
     return 0 if is_ready else 1
 
 

@@ -4,6 +4,7 @@ Source: commands specification 5; json-and-receipts specification 3.10.
 """
 
 from ota.cli.flags import Arguments
+from ota.cli.render.style import Style
 from ota.cli.session import Session
 from ota.resolve.documents.execution_plan import execution_plan_document
 from ota.resolve.plan import Request
@@ -20,13 +21,11 @@ def run(arguments: Arguments, session: Session) -> int:
         workflow=arguments.value("--workflow"),
     )
     document = execution_plan_document(loaded, request, observe_host())
-    if arguments.is_json:
-        from ota.cli.render.json import print_document
 
-        print_document(document, session.out)
-        return 0
-    from ota.cli.render.execution_text import plan_text
+    def text(style: Style) -> str:
+        from ota.cli.render.execution_text import plan_text
 
-    target = session.target(arguments.path) + session.selection()
-    print(plan_text(document, session.style_of(session.out), target), file=session.out)
+        return plan_text(document, style, session.target(arguments.path) + session.selection())
+
+    session.show(document, text)
     return 0

@@ -4,6 +4,7 @@ Source: commands specification 6; json-and-receipts specification 3.11.
 """
 
 from ota.cli.flags import Arguments
+from ota.cli.render.style import Style
 from ota.cli.session import Session
 from ota.resolve.documents.topology import topology_document
 from ota.system.host import observe_host
@@ -12,12 +13,11 @@ from ota.system.host import observe_host
 def run(arguments: Arguments, session: Session) -> int:
     """Show the declared topology."""
     document = topology_document(session.load_contract(arguments.path), observe_host())
-    if arguments.is_json:
-        from ota.cli.render.json import print_document
 
-        print_document(document, session.out)
-        return 0
-    from ota.cli.render.execution_text import topology_text
+    def text(style: Style) -> str:
+        from ota.cli.render.execution_text import topology_text
 
-    print(topology_text(document, session.style_of(session.out)), file=session.out)
+        return topology_text(document, style)
+
+    session.show(document, text)
     return 0

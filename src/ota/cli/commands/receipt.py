@@ -8,6 +8,7 @@ Source: commands specification 1.8, 12, 27; json-and-receipts specification 5.
 
 from ota.cli.diagnosing import Interrupted, diagnosed
 from ota.cli.flags import Arguments
+from ota.cli.render.style import Style
 from ota.cli.session import Session
 from ota.contract.model.scalars import Lifecycle, Plane
 from ota.diagnose.diagnosis import Diagnosis, doctor
@@ -64,24 +65,20 @@ def _compare(arguments: Arguments, session: Session, scene: Scene, current: Docu
         is_gated=arguments.has("--fail-on-new-blockers"),
         masker=scene.masker,
     )
-    if arguments.is_json:
-        from ota.cli.render.json import print_document
 
-        print_document(document, session.out)
-    else:
+    def text(style: Style) -> str:
         from ota.cli.render.receipt_diff_text import diff_text
 
-        print(diff_text(document, session.style_of(session.out)), file=session.out)
+        return diff_text(document, style)
+
+    session.show(document, text)
     return 0 if is_passed(document) else 1
 
 
 def _show(arguments: Arguments, session: Session, document: Document) -> None:
-    if arguments.is_json:
-        from ota.cli.render.json import print_document
+    def text(style: Style) -> str:
+        from ota.cli.render.receipt_text import capture_text
 
-        print_document(document, session.out)
-        return
-    from ota.cli.render.receipt_text import capture_text
+        return capture_text(document, style, again(arguments, session))
 
-    style = session.style_of(session.out)
-    print(capture_text(document, style, again(arguments, session)), file=session.out)
+    session.show(document, text)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ota.cli.flags import Arguments
+from ota.cli.render.style import Style
 from ota.cli.session import Session, absolute, is_directory, locate, shown_path
 from ota.contract.load import CONTRACT_NAME
 from ota.errors import ContractUnreadableError, Finding, HostError, OtaError
@@ -60,12 +61,13 @@ def _archive(root: Path, session: Session, name: str) -> int:
     archived = _latest(root, session) if name == "latest" else named_archive(root, name)
     if archived.document is None:
         raise HostError(_unreadable(archived))
-    if session.arguments.is_json:
-        _print(archived.document, session)
-    else:
+
+    def text(style: Style) -> str:
         from ota.cli.render.receipt_text import archive_text
 
-        print(archive_text(archived, session.style_of(session.out)), file=session.out)
+        return archive_text(archived, style)
+
+    session.show(archived.document, text)
     return 0 if archived.document.get("ok") is True else 1
 
 
@@ -111,12 +113,13 @@ def _snapshot(root: Path, session: Session, name: str) -> int:
     again = f"ota receipt{session.target(session.arguments.path)}"
     document = snapshot_document(root, session.shown, name, again=again)
     document = _masker(document["snapshot"], session).mask_json(document)
-    if session.arguments.is_json:
-        _print(document, session)
-    else:
+
+    def text(style: Style) -> str:
         from ota.cli.render.receipt_text import snapshot_text
 
-        print(snapshot_text(document, session.style_of(session.out)), file=session.out)
+        return snapshot_text(document, style)
+
+    session.show(document, text)
     return 0
 
 
@@ -162,13 +165,13 @@ def _history(root: Path, session: Session) -> int:
     }
     if damaged:
         document["invalid_archives"] = damaged
-    if session.arguments.is_json:
-        _print(document, session)
-    else:
+
+    def text(style: Style) -> str:
         from ota.cli.render.receipt_text import history_text
 
-        style = session.style_of(session.out)
-        print(history_text(document, style, session.target(session.arguments.path)), file=session.out)
+        return history_text(document, style, session.target(session.arguments.path))
+
+    session.show(document, text)
     return 0
 
 
@@ -184,9 +187,3 @@ def _row(archived: Archived) -> Document:
         "summary": summary_counts(document.get("summary")),
     }
     return row | scope_of(receipt)
-
-
-def _print(document: object, session: Session) -> None:
-    from ota.cli.render.json import print_document
-
-    print_document(document, session.out)

@@ -6,6 +6,7 @@ Source: commands specification 8; json-and-receipts specification 3.3.
 from typing import Any
 
 from ota.cli.flags import Arguments
+from ota.cli.render.style import Style
 from ota.cli.session import Session
 from ota.resolve.documents.workflows import workflows_document
 from ota.system.host import observe_host
@@ -13,24 +14,18 @@ from ota.system.host import observe_host
 
 def run(arguments: Arguments, session: Session) -> int:
     """List workflows; execute nothing."""
-    loaded = session.load_contract(arguments.path)
-    document = workflows_document(loaded, observe_host())
-    if arguments.is_json:
-        from ota.cli.render.json import print_document
-
-        print_document(document, session.out)
-    else:
-        print(_text(document, session), file=session.out)
+    document = workflows_document(session.load_contract(arguments.path), observe_host())
+    target = session.target(arguments.path)
+    session.show(document, lambda style: _text(document, style, target))
     return 0
 
 
-def _text(document: dict[str, Any], session: Session) -> str:
+def _text(document: dict[str, Any], style: Style, target: str) -> str:
     from ota.cli.render.listing import Report
     from ota.cli.render.task_text import WORKFLOW_ROWS, launch_line
 
-    report = Report(session.style_of(session.out))
-    report.block(report.style.header("WORKFLOWS", document["path"]))
-    target = session.target(session.arguments.path)
+    report = Report(style)
+    report.block(style.header("WORKFLOWS", document["path"]))
     if not document["workflows"]:
         report.block("The contract declares no workflows.")
         report.next(f"`ota tasks --use{target}`")
