@@ -16,6 +16,7 @@ from ota.system.files import (
     LineFile,
     private_directory,
     read_bytes,
+    refused,
     remove_file,
     write_atomic,
 )
@@ -182,3 +183,10 @@ def test_what_stands_in_the_way_of_a_directory_is_named_itself(tmp_path, kind):
     (finding,) = caught.value.findings
     assert finding.code == "OTA_FILE_NOT_A_DIRECTORY"
     assert f"{obstacle} away" in finding.next
+
+
+def test_advice_is_about_what_is_there_and_can_be_typed(tmp_path):
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    refusal = refused(PermissionError(13, "Permission denied"), action="write", path=folder / "a" / "b.json")
+    assert refusal.findings[0].next == f"check the owner and mode of {folder}: `ls -ld '{folder}'`"

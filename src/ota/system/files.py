@@ -35,16 +35,16 @@ if hasattr(errno, "EDQUOT"):
     _CODES[errno.EDQUOT] = ("OTA_FILE_DISK_FULL", "the quota of this user is used up")
 
 _NEXT = {
-    "OTA_FILE_READ_ONLY": "make {path} writable, or work in a copy of the repository that is",
-    "OTA_FILE_DISK_FULL": "free some space on the disk that holds {path}",
-    "OTA_FILE_PERMISSION": "check the owner and mode of {path}: `ls -ld {path}`",
+    "OTA_FILE_READ_ONLY": "make {there} writable, or work in a copy of the repository that is",
+    "OTA_FILE_DISK_FULL": "free some space on the disk that holds {there}",
+    "OTA_FILE_PERMISSION": "check the owner and mode of {there}: `ls -ld {shell_there}`",
     "OTA_FILE_NOT_A_DIRECTORY": "move {obstacle} away, or make it a directory",
     "OTA_FILE_IS_A_DIRECTORY": "move the directory {path} away",
     "OTA_FILE_MISSING": "check that {path} is spelled right and exists",
     "OTA_FILE_DIRECTORY_MISSING": "create {folder}, or correct the path",
     "OTA_FILE_TOO_LARGE": "check whether {path} is the file you mean",
     "OTA_FILE_NOT_REGULAR": "replace {path} by a regular file",
-    "OTA_FILE_FAILED": "look at {path}: `ls -ld {path}`",
+    "OTA_FILE_FAILED": "look at {there}: `ls -ld {shell_there}`",
 }
 
 
@@ -54,12 +54,21 @@ def file_finding(code: str, *, action: str, path: Path, why: str, severity: Seve
         code=code,
         summary=f"cannot {action} {path}",
         why=why,
-        next=_NEXT.get(code, _NEXT["OTA_FILE_FAILED"]).format(
-            path=path, folder=path.parent, obstacle=_obstacle(path)
-        ),
+        next=_next(code, path),
         severity=severity,
         category="execution",
         owner="host",
+    )
+
+
+def _next(code: str, path: Path) -> str:
+    """The advice, about what is there: a file that could not be made is nothing one can look at."""
+    from shlex import quote  # paid only by those who fail
+
+    there = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+    advice = _NEXT.get(code, _NEXT["OTA_FILE_FAILED"])
+    return advice.format(
+        path=path, folder=path.parent, obstacle=_obstacle(path), there=there, shell_there=quote(str(there))
     )
 
 
