@@ -33,17 +33,7 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
 
 def environment_of(context: RunContext, step: StepPlan, *, is_again: bool = False) -> StepEnvironment:
     """Look everything up once; warnings become notes of the step, unless it is looked up again."""
-    injected = injection(step.task, context.root, context.host)
-    resolved = resolve_env(
-        step.task.env,
-        context.environ,
-        context.read_file,
-        injected=injected.values,
-        fallbacks=injected.fallbacks,
-        locate=context.loaded.place,
-        # an image is run from this host, and gets of its environment only what the contract says
-        inherits=step.task.context.plane == "native" and not isinstance(step.task.body, ContainerLaunchBody),
-    )
+    resolved = _resolved(context, step)
     for finding in resolved.findings:
         if finding.severity != "error" and not is_again:
             context.stream.emit(StepNote(step=step.id, text=finding.summary, is_warning=True))
@@ -54,6 +44,25 @@ def environment_of(context: RunContext, step: StepPlan, *, is_again: bool = Fals
         masker=masker,
         findings=errors_among(resolved.findings),
         secret_names=_secret_names(resolved),
+    )
+
+
+def learn_secrets_of(context: RunContext, step: StepPlan) -> None:
+    """What must not be shown is known before anything prints; what is missing is the body's matter."""
+    context.learn_secrets(_resolved(context, step).secrets)
+
+
+def _resolved(context: RunContext, step: StepPlan) -> ResolvedEnv:
+    injected = injection(step.task, context.root, context.host)
+    return resolve_env(
+        step.task.env,
+        context.environ,
+        context.read_file,
+        injected=injected.values,
+        fallbacks=injected.fallbacks,
+        locate=context.loaded.place,
+        # an image is run from this host, and gets of its environment only what the contract says
+        inherits=step.task.context.plane == "native" and not isinstance(step.task.body, ContainerLaunchBody),
     )
 
 

@@ -12,10 +12,10 @@ from threading import Event, Lock
 
 from msgspec import Struct
 
-from ota.env.resolution import resolve_env
 from ota.errors import Finding
 from ota.execute.admission import closure_of
 from ota.execute.context import RunContext
+from ota.execute.environment import learn_secrets_of
 from ota.execute.events import (
     Failure,
     FailureOrigin,
@@ -29,7 +29,6 @@ from ota.execute.events import (
 )
 from ota.execute.output import StepOutput
 from ota.execute.process import BodyEnd
-from ota.resolve.injection import injection
 from ota.resolve.plan import StepPlan
 from ota.resolve.service_plan import ServicePlan
 from ota.resolve.services import closure
@@ -113,14 +112,14 @@ class ServiceKeeper:
 
     def ensure(self, step: StepPlan) -> ServiceTrouble | None:
         """Bring up what a task requires; the first trouble in starting order, None when all are ready."""
-        self._learn_secrets(step)
+        learn_secrets_of(self._context, step)
         asker = Asker(task=step.task.name, context=step.task.context.name or "")
         return self._ensure(closure_of(self._context.plan, step.task), asker)
 
     def ensure_named(self, names: tuple[str, ...], path: str) -> ServiceTrouble | None:
         """Bring up services that a path requires without a task that does; `path` is its name in words."""
         for step in self._context.plan.steps.values():
-            self._learn_secrets(step)
+            learn_secrets_of(self._context, step)
         return self._ensure(closure(self._context.plan.services, names), Asker(path=path))
 
     def _ensure(self, services: tuple[ServicePlan, ...], asker: Asker) -> ServiceTrouble | None:
@@ -139,19 +138,6 @@ class ServiceKeeper:
         if first is None:  # a defect of ota ended what took care of it, and is on its way up
             return ServiceTrouble(step=_step_name(bad[0].service), exit_code=1)
         return self._trouble(first, asker)
-
-    def _learn_secrets(self, step: StepPlan) -> None:
-        """What must not be shown is known before anything prints; what is missing is the body's matter."""
-        context = self._context
-        injected = injection(step.task, context.root, context.host)
-        resolved = resolve_env(
-            step.task.env,
-            context.environ,
-            context.read_file,
-            injected=injected.values,
-            fallbacks=injected.fallbacks,
-        )
-        context.learn_secrets(resolved.secrets)
 
     def _claim(self, services: Iterable[ServicePlan]) -> frozenset[str]:
         """Those that nobody in this run takes care of yet; from now on the caller does."""
