@@ -365,13 +365,14 @@ def test_a_strangers_container_on_our_volume_stays_with_the_volume(
     engine: Engine, checkout: MakeCheckout, is_running: bool
 ) -> None:
     repo = checkout(engine)
-    [volume] = repo.make_volumes()
+    repo.make_persistent()
+    [volume] = [each.name for each in repo.identity().volumes]
     stranger = repo.container(unique("mine-"), {}, f"{volume}:/x", verb="run" if is_running else "create")
     document = repo.clean(code=1)
     assert {stranger, volume} <= there(engine)
     assert (document["reason"], document["resource_kind"]) == ("other", "dependency_isolation_volume")
     assert document["resource_name"] == volume
-    assert f"{engine.name} rm -f {stranger}" in document["next"][0]
+    assert f"`{engine.name} rm -f {stranger}`" in document["next"][0], "and not what is gone by now"
     engine.run("rm", "-f", stranger)
     assert repo.clean()["summary"]["total_removed"] == 1
 

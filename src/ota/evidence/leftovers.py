@@ -18,7 +18,8 @@ def leftover(left: LeftBehind) -> str:
         case LeftContainer(container=container, engine=engine):
             return f"container {container} ({engine})"
         case LeftInside(container=container, pids=pids):
-            return f"inside {container}: pid {', '.join(map(str, pids))}"
+            told = f"pid {', '.join(map(str, pids))}" if pids else "what could not be ended"
+            return f"inside {container}: {told}"
         case _ as never:
             assert_never(never)
 
@@ -30,7 +31,7 @@ def leftover_warning(left: LeftBehind) -> str:
             return f"still running, in a session of its own: {leftover(left)}"
         case LeftContainer():
             return f"incomplete cleanup: {leftover(left)} was not removed"
-        case LeftInside():
-            return f"still running {leftover(left)}"
+        case LeftInside(pids=pids):
+            return f"{'still running' if pids else 'perhaps still'} {leftover(left)}"
         case _ as never:
             assert_never(never)

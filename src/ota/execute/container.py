@@ -23,8 +23,8 @@ from ota.backends.container.ephemeral import (
     verify_published,
 )
 from ota.backends.container.facts import ContainerFacts
-from ota.backends.container.persistent import PersistentRun
-from ota.backends.container.signalling import end_body, signal_all, signal_body
+from ota.backends.container.persistent import PersistentRun, end_prepared
+from ota.backends.container.signalling import signal_all, signal_body
 from ota.backends.container.start_mark import StartMark
 from ota.backends.container.work import BodyEnvironment, Prepared, PublishedPort, Scene, Work
 from ota.backends.native import posix_quoted
@@ -141,11 +141,11 @@ class _Ephemeral:
         self.not_started = run.not_started
 
     def signal(self, prepared: Prepared, name: str) -> None:
-        signal_all(self._engine, prepared.name, name)
+        signal_all(self._engine, prepared.handle, name)
 
     def leave(self, prepared: Prepared, *, may_have_left: bool) -> Iterator[Finding]:
         fault_point("release.before")
-        finding = release_ephemeral(self._engine, prepared.name)
+        finding = release_ephemeral(self._engine, prepared.name, prepared.handle)
         if finding is None:
             self._journal.ended(prepared.intent, 0)
         else:
@@ -169,7 +169,7 @@ class _Persistent:
     def leave(self, prepared: Prepared, *, may_have_left: bool) -> Iterator[Finding]:
         fault_point("release.before")
         if may_have_left:
-            ending = end_body(self._engine, prepared.name, prepared.body_mark)
+            ending = end_prepared(self._engine, prepared)
             if ending.finding is not None:
                 yield ending.finding
         self._journal.ended(prepared.intent, 0)
@@ -318,10 +318,14 @@ class _ContainerBody:
         left_inside: tuple[int, ...] = (),
     ) -> None:
         troubles = list(lifecycle.leave(prepared, may_have_left=may_have_left))
-        is_gone = prepared.lifecycle == "ephemeral" and not troubles
+        stays = prepared.lifecycle == "persistent"
         self._context.stream.emit(
             ContainerLeft(
-                step=self._step.id, container=prepared.name, is_gone=is_gone, left_inside=left_inside
+                step=self._step.id,
+                container=prepared.name,
+                is_gone=not stays and not troubles,
+                left_inside=left_inside,
+                is_unsure=stays and bool(troubles),
             )
         )
         for finding in troubles:

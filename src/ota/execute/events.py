@@ -181,6 +181,8 @@ class ContainerLeft(Struct, frozen=True, kw_only=True):
     """Whether the engine says that it no longer exists."""
     left_inside: tuple[int, ...] = ()
     """Pids inside it of what the body started and was seen running after it."""
+    is_unsure: bool = False
+    """It stays, and whether something of the body is still in it could not be seen."""
     goes_on: bool = False
     """It was left running on purpose, and has another owner now."""
 
@@ -406,6 +408,7 @@ class LeftInside(Struct, frozen=True, kw_only=True):
 
     container: str
     pids: tuple[int, ...]
+    """Empty: whatever of it could not be ended."""
 
 
 LeftBehind = LeftProcess | LeftContainer | LeftInside

@@ -220,7 +220,11 @@ def _left_in_engines(events: list[Event]) -> tuple[LeftBehind, ...]:
     gone = {event.container for event in left if event.is_gone or event.goes_on}
     return (
         *(LeftContainer(container=name, engine=engine) for name, engine in made.items() if name not in gone),
-        *(LeftInside(container=each.container, pids=each.left_inside) for each in left if each.left_inside),
+        *(
+            LeftInside(container=each.container, pids=each.left_inside)
+            for each in left
+            if each.left_inside or each.is_unsure
+        ),
     )
 
 

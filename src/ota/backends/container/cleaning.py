@@ -219,6 +219,8 @@ class _Removals:
         self._inventory = inventory
         self._claims = claims
         self._counted: dict[str, int] = {}
+        self._gone: set[str] = set()
+        """Ids of what was there when the engine was asked, and is not any more."""
         self._has_network = any(claims.networks_in_use)
         self.failures: list[CleanFailure] = []
 
@@ -249,6 +251,7 @@ class _Removals:
             return True
         removal = remove(self.engine, kind, names)
         gone = set(removal.removed)
+        self._gone |= gone
         for counter, group in groups.items():
             self._counted[counter] = len(gone & group.keys())
         shown: ResourceKind = "dependency_isolation_volume" if kind == "volume" else "persistent_container"
@@ -263,7 +266,8 @@ class _Removals:
 
     def _kept(self, kind: Kind, shown: ResourceKind, name: str, detail: str) -> CleanFailure:
         engine = self.engine.name
-        users = self._inventory.mounting(name) if kind == "volume" else ()
+        mounting = self._inventory.mounting(name) if kind == "volume" else ()
+        users = [each for each in mounting if each.id not in self._gone]
         next_step = f"see what holds it: `{engine} {kind} inspect {name}`, then run `ota clean` again"
         if users:
             holders = " ".join(each.name for each in users)

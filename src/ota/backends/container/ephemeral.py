@@ -16,6 +16,7 @@ Source: runtime specification 6.
 """
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -71,6 +72,7 @@ from ota.system.journal import fault_point
 if TYPE_CHECKING:
     from ota.system.ports import PortReservation
 
+_ID = re.compile(r"[0-9a-f]{12,64}")
 _REMOVE_LIMIT_S = 30.0
 _REMOVE_ATTEMPTS = 3
 _REMOVE_PAUSE_S = 0.15
@@ -227,7 +229,7 @@ class EphemeralRun:
         intent = scene.journal.container(engine.program, prepared.name, labels, task=work.key)
         fault_point("create.before")
         try:
-            user = self._make(prepared, identity)
+            user, made = self._make(prepared, identity)
             join_networks(engine, prepared.name, self._networks[1:])
         except BaseException:
             if take_back(engine, prepared.name, labels):
@@ -239,6 +241,7 @@ class EphemeralRun:
             argv=(engine.program, "start", "-ai", prepared.name),
             intent=intent,
             user=user,
+            id=made,
             notes=tuple(self._notes),
         )
 
@@ -254,8 +257,11 @@ class EphemeralRun:
             networks=self._networks,
         )
 
-    def _make(self, prepared: Prepared, identity: ContainerIdentity) -> UserChoice:
-        """Volumes and the container. An image that is not there is fetched; it may bring another user."""
+    def _make(self, prepared: Prepared, identity: ContainerIdentity) -> tuple[UserChoice, str]:
+        """Volumes and the container, and what the engine calls it.
+
+        An image that is not there is fetched; it may bring another user.
+        """
         engine, work = self._engine, self._work
         user, answer = self._ask_for(prepared, identity)
         if is_image_missing(answer):
@@ -263,7 +269,7 @@ class EphemeralRun:
             user, answer = self._ask_for(prepared, identity)
         if not answer.is_ok:
             raise HostError(refusal(engine, answer, f"create a container of {work.container.image}"))
-        return user
+        return user, created_id(answer)
 
     def _ask_for(self, prepared: Prepared, identity: ContainerIdentity) -> tuple[UserChoice, EngineAnswer]:
         engine, work = self._engine, self._work
@@ -330,12 +336,21 @@ def verify_published(
     return None if port is None else port_unknown(engine, prepared.name, work, port)
 
 
-def release_ephemeral(engine: Engine, name: str) -> Finding | None:
-    """Remove the container, running or not; a warning when it could not be done."""
+def created_id(answer: EngineAnswer) -> str:
+    """What an engine that made a container calls it; empty when it does not say so."""
+    said = answer.stdout.split()
+    return said[-1] if said and _ID.fullmatch(said[-1]) else ""
+
+
+def release_ephemeral(engine: Engine, name: str, handle: str = "") -> Finding | None:
+    """Remove the container, running or not; a warning when it could not be done.
+
+    `handle` is what finds it, where that is known better than by its name.
+    """
     why = ""
     for _ in range(_REMOVE_ATTEMPTS):
         try:
-            answer = ask(engine, "rm", "-f", "-v", name, limit_s=_REMOVE_LIMIT_S)
+            answer = ask(engine, "rm", "-f", "-v", handle or name, limit_s=_REMOVE_LIMIT_S)
         except HostError as error:
             return _left_behind(engine, name, error.findings[0].why)
         if answer.is_ok or is_absent(answer):

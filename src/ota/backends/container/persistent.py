@@ -6,7 +6,7 @@
     if the mark never came: run.not_started(prepared, said)   # raises, or returns: prepare() again
     if the shell saw that it is the one: prepared.remember()  # then the next run may presume so
     to interrupt: signal_body(engine, prepared.name, prepared.body_mark, "INT"); the call ends by itself
-    afterwards, if anything may be left: end_body(engine, prepared.name, prepared.body_mark)
+    afterwards, if anything may be left: end_prepared(engine, prepared)
     prepared.leave()
 
 One run at a time reconciles a container; any number may be inside one. Nobody takes a container away while
@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from ota.backends.container.arguments import cli_environment, creation_words, environment_words
 from ota.backends.container.body import NOT_THE_ONE, Marks, Proof, body_script, keeper_arguments
 from ota.backends.container.engine import Engine, EngineAnswer, ask, refusal, require
-from ota.backends.container.facts import Listed, inspect_containers
+from ota.backends.container.facts import Listed, inspect_containers, list_containers
 from ota.backends.container.identity import (
     LABEL_FAMILY,
     LABEL_PARTS,
@@ -53,7 +53,13 @@ from ota.backends.container.publication import (
     taken_port,
 )
 from ota.backends.container.settled import Settled
-from ota.backends.container.signalling import BodyEnding, end_body, is_nothing_running, signal_body
+from ota.backends.container.signalling import (
+    BodyEnding,
+    end_body,
+    is_held,
+    is_nothing_running,
+    signal_body,
+)
 from ota.backends.container.starting import not_started_finding
 from ota.backends.container.undo import take_back
 from ota.backends.container.user import choose_user
@@ -176,9 +182,9 @@ class PersistentRun:
         if prepared.is_presumed:
             self._scene.journal.ended(prepared.intent, 1)
             self._may_presume = False
-            if is_stopped or self._is_broken or NOT_THE_ONE in said or _is_paused(said):
+            if is_stopped or self._is_broken or NOT_THE_ONE in said or is_held(said):
                 return
-        if self._attempt == 1 and (is_stopped or self._is_broken):
+        if self._attempt == 1 and (is_stopped or self._is_broken or is_held(said)):
             return
         if is_stopped:
             said = self._last_words(prepared) or said
@@ -485,6 +491,20 @@ class PersistentRun:
         )
 
 
+def end_prepared(engine: Engine, prepared: Prepared) -> BodyEnding:
+    """End what may be left of a body; also in a container that was renamed meanwhile."""
+    ending = end_body(engine, prepared.name, prepared.body_mark)
+    if not ending.is_absent:
+        return ending
+    try:
+        found = list_containers(engine, *(f"label={name}={value}" for name, value in prepared.labels.items()))
+    except HostError:
+        return ending
+    # the mark is of this body alone, so looking for it elsewhere ends nothing else
+    endings = [end_body(engine, each.id, prepared.body_mark) for each in found if each.is_running]
+    return next((each for each in endings if each.ended or each.finding is not None), ending)
+
+
 def standing_identity(engine: Engine, work: Work, user: UserChoice) -> ContainerIdentity:
     """What the container that stays has to be for this work."""
     listeners = (*work.listeners, *work.shared_listeners)
@@ -522,10 +542,6 @@ def _differ(wanted: Sequence[PublishedPort], reported: Sequence[PublishedPort]) 
 
 def _is_name_taken(answer: EngineAnswer) -> bool:
     return any(text in answer.stderr.lower() for text in _NAME_TAKEN) and "container" in answer.stderr.lower()
-
-
-def _is_paused(said: str) -> bool:
-    return "is paused" in said or "container state improper" in said
 
 
 def _name_taken(engine: Engine, name: str) -> Finding:

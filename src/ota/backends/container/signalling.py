@@ -16,6 +16,8 @@ from ota.errors import Finding, HostError
 SIGNAL_LIMIT_S = 10.0
 END_GRACE_S = 5.0
 _KILL_TENTHS = 20
+_HELD = ("is paused", "container state improper")
+"""Podman says the same of a container that is stopped."""
 _STOPPED = ("is not running", "container state improper", "can only create exec sessions on running")
 
 # `members` prints the living processes of the body whose mark is `$mark`: seeds by environment, then, until
@@ -89,6 +91,8 @@ class BodyEnding(Struct, frozen=True, kw_only=True):
     """Pids inside the container."""
     finding: Finding | None = None
     """Why it is not known, or what is left: a warning."""
+    is_absent: bool = False
+    """There is no container of that name."""
 
 
 def signal_body(engine: Engine, name: str, body_mark: str, signal_name: str) -> int:
@@ -123,19 +127,38 @@ def signal_all(engine: Engine, name: str, signal_name: str) -> None:
 def end_body(engine: Engine, name: str, body_mark: str, *, grace_s: float = END_GRACE_S) -> BodyEnding:
     """TERM, grace, KILL for everything of one body inside a container; the container stays.
 
-    A container that is gone or does not run has nothing of the body.
+    A container that is gone or does not run has nothing of the body. One that somebody paused is resumed for
+    as long as it takes: what is held there would go on some day, with nobody to end it.
     """
+    said, ending = _ended(engine, name, body_mark, grace_s)
+    if not is_held(said) or not _asked(engine, "unpause", name):
+        return ending
+    try:
+        return _ended(engine, name, body_mark, grace_s)[1]
+    finally:
+        _asked(engine, "pause", name)
+
+
+def _asked(engine: Engine, verb: str, name: str) -> bool:
+    try:
+        return ask(engine, verb, name, limit_s=SIGNAL_LIMIT_S).is_ok
+    except HostError:
+        return False
+
+
+def _ended(engine: Engine, name: str, body_mark: str, grace_s: float) -> tuple[str, BodyEnding]:
+    """What the engine had against it, and what it came to."""
     grace = int(grace_s * 10)
     words = (body_mark, str(grace), str(_KILL_TENTHS))
     try:
         answer = _run(engine, name, _END, *words, limit_s=grace_s + _KILL_TENTHS / 10 + SIGNAL_LIMIT_S)
     except HostError as error:
-        return BodyEnding(finding=_not_ended(engine, name, error.findings[0].why))
+        return "", BodyEnding(finding=_not_ended(engine, name, error.findings[0].why))
     if _is_over(answer):
-        return BodyEnding()
+        return answer.stderr, BodyEnding(is_absent=says_absent(answer.stderr))
     numbers = [int(word) for word in answer.stdout.split() if word.isdigit()]
     if not answer.is_ok or not numbers:
-        return BodyEnding(finding=_not_ended(engine, name, answer.detail))
+        return answer.stderr, BodyEnding(finding=_not_ended(engine, name, answer.detail))
     count, survivors = numbers[0], tuple(numbers[1:])
     if survivors:
         survivors = _killed_as_root(engine, name, body_mark, survivors)
@@ -143,7 +166,7 @@ def end_body(engine: Engine, name: str, body_mark: str, *, grace_s: float = END_
     if survivors:
         pids = " ".join(map(str, survivors))
         finding = _not_ended(engine, name, f"still there after KILL, inside the container: {pids}")
-    return BodyEnding(ended=count - len(survivors), survived=survivors, finding=finding)
+    return "", BodyEnding(ended=count - len(survivors), survived=survivors, finding=finding)
 
 
 def _killed_as_root(engine: Engine, name: str, body_mark: str, pids: tuple[int, ...]) -> tuple[int, ...]:
@@ -162,6 +185,11 @@ def _killed_as_root(engine: Engine, name: str, body_mark: str, pids: tuple[int, 
 
 def _run(engine: Engine, name: str, script: str, *words: str, limit_s: float) -> EngineAnswer:
     return ask(engine, "exec", name, "sh", "-c", script, "ota", *words, limit_s=limit_s)
+
+
+def is_held(said: str) -> bool:
+    """Whether these words of an engine may mean that the container is paused."""
+    return any(text in said.lower() for text in _HELD)
 
 
 def is_nothing_running(said: str) -> bool:

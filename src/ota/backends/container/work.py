@@ -133,6 +133,8 @@ class Prepared(Struct, frozen=True, kw_only=True):
     intent: int = 0
     """The journal's number of the container, to be ended when it is gone."""
     attempt: int = 1
+    id: str = ""
+    """What the engine calls it for good; a name can be changed by hand. Empty: not known."""
     is_presumed: bool = False
     """The engine was not asked: the body's shell sees whether the container is the one, or does not begin."""
     remember: Callable[[], None] = lambda: None
@@ -143,6 +145,11 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Prepared({self.engine.name} {self.name}, {self.was})"
+
+    @property
+    def handle(self) -> str:
+        """What finds it on its engine."""
+        return self.id or self.name
 
     def release_ports(self) -> None:
         """Let go of reserved ports: right before `argv` starts, not earlier."""
