@@ -167,8 +167,8 @@ def _of_task(scope: Scope, name: str, probe: Probe) -> ResolvedProbe | ProbeProb
 def _seen_inside(observing: TaskScope, found: Endpoint) -> tuple[Endpoint, TaskPlan] | Unprovable:
     """The address as the observer's container has it, and how that container is come by."""
     # paid only by probes that a container task observes
-    from ota.resolve.planner import plan_task
     from ota.resolve.targets import through_host_alias
+    from ota.resolve.task_plan import plan_task
 
     seen = through_host_alias(observing, found) if found.source == "host projection" else found
     return seen if isinstance(seen, Unprovable) else (seen, plan_task(observing))

@@ -193,7 +193,7 @@ def _form(scope: Scope, name: str, service: Service) -> ReadinessForm | None:
 
 def place_in_context(scope: Scope, service: str, context: str) -> TaskPlan:
     """A task of that context that requires the service, so that it joins the network the service is on."""
-    from ota.resolve.planner import plan_task  # the planner asks for services itself
+    from ota.resolve.task_plan import plan_task  # paid only by services that are asked in a container
 
     named = context if context in scope.planes.contexts else None
     task = Task(context=named, requires_services=(service,))
