@@ -206,6 +206,7 @@ def test_an_unlabelled_container_of_this_checkout_gives_back_a_wanted_port(
     legacy(bench, f"ota-{other_port:016x}", bench.root, "-p", f"127.0.0.1:{other_port}:8080")
     ran = bench.persistent(bench.work("true", listeners=[listener(port=port)]))
     assert ran.prepared.publications[0].host_port == port
+    assert "reclaimed 1 conflicting persistent backend before starting task" in ran.prepared.notes
     assert bench.raw.run("inspect", f"ota-{port:016x}", check=False).returncode != 0
     assert bench.raw.inspect(f"ota-{other_port:016x}")[0]["State"]["Running"]
 

@@ -335,6 +335,9 @@ class PersistentRun:
         found = legacy_containers(self._engine, self._work.root, name, port)
         for each in found:
             self._take_away(each)
+        if found:
+            s = "" if len(found) == 1 else "s"
+            self._notes.append(f"reclaimed {len(found)} conflicting persistent backend{s} before starting task")
         return bool(found)
 
     def _not_created(self, answer: EngineAnswer) -> Finding:
