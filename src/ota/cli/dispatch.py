@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ota.cli.catalogue import COMMANDS
 from ota.cli.flags import GLOBAL_FLAGS, Arguments, Command, parse, usage_error
 from ota.cli.streams import is_output_lost
-from ota.errors import ContractError, ContractUnreadableError, Finding, OtaError, UsageError, errors_among
+from ota.errors import Finding, OtaError, UsageError
 
 if TYPE_CHECKING:
     from ota.cli.members import Run
@@ -145,13 +145,18 @@ def _run(command: Command, arguments: Arguments) -> int:
     except UsageError as error:
         return _usage(error)
     except OtaError as error:
-        report(session, arguments, error)
-        return EXIT_FAILED
+        return _refused(session, arguments, error)
     except Exception as error:
         if session.is_debug or (isinstance(error, OSError) and is_output_lost(error)):
             raise  # with `--debug` a bug shows its trace; a reader that left is the entry point's
-        report(session, arguments, OtaError(_bug(error)))
-        return EXIT_FAILED
+        return _refused(session, arguments, OtaError(_bug(error)))
+
+
+def _refused(session: "Session", arguments: Arguments, error: OtaError) -> int:
+    from ota.cli.reporting import report
+
+    report(session, arguments, error)
+    return EXIT_FAILED
 
 
 def _run_command(run: "Run", arguments: Arguments, session: "Session") -> int:
@@ -173,30 +178,6 @@ def _run_command(run: "Run", arguments: Arguments, session: "Session") -> int:
 def _goes_by_records(arguments: Arguments) -> bool:
     """`clean --stale`, and `up --stop` of all there is: they read no contract, so none keeps them from it."""
     return arguments.has("--stale") or (arguments.has("--stop") and not arguments.has("--workflow"))
-
-
-def report(session: "Session", arguments: Arguments, error: OtaError) -> None:
-    """Tell why there is no result, in the one way of every command."""
-    is_semantic = isinstance(error, ContractError) and not isinstance(error, ContractUnreadableError)
-    if arguments.is_json:
-        from ota.cli.render.failure import failure_document
-        from ota.cli.render.json import print_document
-
-        document = failure_document(session.shown, error.findings, is_semantic=is_semantic)
-        if session.member is not None:
-            document["member"] = session.member
-        print_document(document, session.out)
-        return
-    from ota.cli.render.failure import failure_text
-
-    has_file = isinstance(error, ContractError) and any(each.place is not None for each in error.findings)
-    follow = session.rerun_lines() if has_file else ()
-    command = arguments.command.name
-    # advice on a contract that does not load anyway belongs to the command that checks contracts
-    findings = error.findings if command == "validate" else errors_among(error.findings) or error.findings
-    style = session.style_of(session.err)
-    text = failure_text(findings, style, follow=follow, command=command)
-    print(style.tamed(text), file=session.err)
 
 
 def _bug(error: Exception) -> Finding:

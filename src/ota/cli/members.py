@@ -14,9 +14,9 @@ from io import StringIO
 from msgspec import json
 from msgspec.structs import replace
 
-from ota.cli.dispatch import report
 from ota.cli.flags import Arguments, usage_error
 from ota.cli.member_documents import Part, composed
+from ota.cli.reporting import report
 from ota.cli.session import Session, locate, shown_path
 from ota.contract.load import Loaded
 from ota.contract.members import Monorepo, read_monorepo, require_monorepo

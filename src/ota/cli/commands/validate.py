@@ -1,6 +1,6 @@
 """`ota validate`: is the contract right? Nothing is run, nothing is probed.
 
-A wrong contract is reported by `ota.cli.dispatch`, in the same words for every command.
+A wrong contract is reported by `ota.cli.reporting`, in the same words for every command.
 
 Source: commands specification 10; json-and-receipts specification 3.1.
 """
