@@ -337,7 +337,9 @@ class PersistentRun:
             self._take_away(each)
         if found:
             s = "" if len(found) == 1 else "s"
-            self._notes.append(f"reclaimed {len(found)} conflicting persistent backend{s} before starting task")
+            self._notes.append(
+                f"reclaimed {len(found)} conflicting persistent backend{s} before starting task"
+            )
         return bool(found)
 
     def _not_created(self, answer: EngineAnswer) -> Finding:
