@@ -121,6 +121,7 @@ def test_it_goes_on_is_found_and_is_ended(path, engine, assert_schema, lifecycle
 
 
 @pytest.mark.parametrize("lifecycle", ["ephemeral", "persistent"])
+@pytest.mark.dealt
 def test_when_it_ends_by_itself_its_keeper_takes_the_rest_away(path, engine, lifecycle):
     repo, port = path(lifecycle)
     assert up(repo, "--detach").code == 0

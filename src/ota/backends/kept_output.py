@@ -158,7 +158,7 @@ class KeptOutput:
         except OSError as error:
             raise HostError(_refused(_reason(error))) from error
         if answer != OWNED:
-            raise HostError(_refused("it ended before it heard what to own"))
+            raise HostError(keeper_killed())
 
     def _say(self, message: bytes) -> None:
         assert self._office is not None
@@ -199,6 +199,11 @@ def _start(read_end: int, control: int, office: int | None) -> int:
         ).pid
     finally:
         os.close(null)
+
+
+def keeper_killed() -> Finding:
+    """Nobody keeps the output any more, although it goes on."""
+    return _refused("it was killed")
 
 
 def _reason(error: OSError) -> str:

@@ -272,6 +272,8 @@ class _ContainerBody:
             if end.goes_on:
                 self._let_go(prepared)
                 return end
+            if attendant.is_unseen:
+                raise HostError(_unseen())
             is_refused = end.was_started and not attendant.has_begun and end.interrupt is None
             if not is_refused:
                 end = self._judged(prepared, attendant, end)
@@ -646,6 +648,8 @@ class _Attendant:
         self.service = service
         self._plane = plane
         self._leased = leased
+        self.is_unseen = False
+        """Whether the body was ended because nobody would ever have seen it begin."""
         self._is_stopped = False
         self._inner = inner
         self.has_begun = False
@@ -715,7 +719,7 @@ class _Attendant:
         assert self._leased is not None
         can_end = self._workload is not None and self._plane is not None
         if can_end and self._leased.is_deaf and not self.has_begun and not self._is_stopped:
-            self._is_stopped = True
+            self._is_stopped = self.is_unseen = True
             assert self._plane is not None and self._workload is not None
             self._plane.stop(self._workload)
 
@@ -762,6 +766,12 @@ def _is_oom_killed(
     if state is None or not state.oom_killed:
         return False
     return prepared.lifecycle == "ephemeral" or end.exit_code == _KILLED
+
+
+def _unseen() -> Finding:
+    from ota.backends.kept_output import keeper_killed
+
+    return keeper_killed()
 
 
 def kept_container(prepared: Prepared, *, stays: bool) -> "KeptContainer":

@@ -148,8 +148,8 @@ def _missing_instances(up: UpPlan) -> Iterator[Finding]:
             title="Another workflow instance has to be up first",
             summary=f"instance `{up.selection.instance_name}` of workflow `{workflow}` requires instance "
             f"`{each.name}`, which is not up",
-            why=f"task `{each.task.name}` of instance `{each.name}` does not run as a process of this host, "
-            "and this build brings up one instance at a time",
+            why=f"task `{each.task.name}` of instance `{each.name}` was not found running here, and this "
+            "build brings up one instance at a time",
             next=f"bring it up with {ways} in another terminal; then `{up.plan.request.again or 'ota up'}`",
             category="execution",
         )
