@@ -112,10 +112,13 @@ def test_a_container_that_cannot_show_that_it_is_the_one_is_told_and_where_neede
     shell: str,
 ) -> None:
     proof = Proof(text="0123456789abcdef")
-    done = run(shell, body_script("echo ran", marks=MARKS, looks_after=True, proof=proof))
+    own = f"b{os.urandom(6).hex()}"
+    script = body_script("echo ran", marks=MARKS, looks_after=True, proof=proof)
+    done = run(shell, script, OTA_BODY=own)
     assert (done.returncode, done.stdout, done.stderr) == (0, START + b"ran\n", START)
     required = Proof(text=proof.text, is_required=True)
-    done = run(shell, body_script("echo ran", marks=MARKS, looks_after=True, proof=required))
+    script = body_script("echo ran", marks=MARKS, looks_after=True, proof=required)
+    done = run(shell, script, OTA_BODY=own)
     reader = StartMark(MARKS)
     assert reader.filter("stderr", done.stderr) + reader.filter("stdout", done.stdout) == b""
     assert (done.returncode, reader.is_started, reader.said) == (125, False, NOT_THE_ONE)
