@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ota.cli.catalogue import COMMANDS
 from ota.cli.flags import GLOBAL_FLAGS, Command, Flag, flag_table
+from ota.system.cutting import cut
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def _registration() -> int:
 
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _HELP_LIMIT else f"{line[: _HELP_LIMIT - 3]}..."
+    return cut(line, _HELP_LIMIT)
 
 
 def candidates(words: Sequence[str]) -> list[Candidate]:

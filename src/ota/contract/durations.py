@@ -12,6 +12,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ota.system.cutting import cut
+
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 # `\d` would also take digits of other scripts, which nobody types on purpose.
 _DURATION = r"([0-9]{1,15})(ms|s|m|h)?"
@@ -102,5 +104,5 @@ def _reason(text: str) -> str:
         return "must be greater than zero"
     if re.fullmatch(_FRACTION, bare):
         return f"`{bare}` is not a whole number; use a smaller unit, such as `1500ms` for 1.5 seconds"
-    shown = text if len(text) <= 40 else text[:37] + "..."
+    shown = cut(text, 40)
     return f"`{shown}` is not a duration; {shape}"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ota.errors import ContractUnreadableError, Finding, Place
+from ota.system.cutting import cut
 
 SIZE_LIMIT_BYTES = 32 * 1024 * 1024
 SHOWN_LIMIT = 1000
@@ -62,8 +63,7 @@ def unreadable(code: str, summary: str, why: str, next_: str, place: Place) -> C
 
 def one_line(text: str, limit: int = 80) -> str:
     """Text of a file, fit to be quoted in a message: no line break or control character, not too long."""
-    if len(text) > limit:
-        text = text[: limit - 3] + "..."
+    text = cut(text, limit)
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
