@@ -90,7 +90,7 @@ def services(scene: Scene, observe: Observe | None) -> Diagnosis:
 
 
 def _before_services(scene: Scene, lifecycle: Lifecycle | None, *, sees_images: bool) -> list[Job]:
-    from ota.diagnose import containers, environment, execution, hygiene, requirements
+    from ota.diagnose import containers, environment, execution, hygiene, ports, requirements
 
     unsupported = execution.unsupported_contexts(scene)
     needs = requirements.native_needs(scene, unsupported)
@@ -103,6 +103,7 @@ def _before_services(scene: Scene, lifecycle: Lifecycle | None, *, sees_images: 
         _all(lambda: containers.attachment_findings(scene, "native")),
         _all(lambda: containers.host_bound_findings(scene, "native")),
         _all(lambda: containers.publication_findings(scene, "native")),
+        _all(lambda: ports.native_port_findings(scene)),
         partial(environment.source_findings, scene),
         partial(environment.variable_findings, scene),
         partial(requirements.requirement_findings, scene, needs),

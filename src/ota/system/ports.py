@@ -409,11 +409,20 @@ def port_taken_finding(
     )
 
 
+def _stopping(holder: PortHolder) -> str:
+    kill = f"with `kill {holder.pid}`"
+    if not holder.repo:
+        return kill
+    from shlex import quote
+
+    return f"with `ota up {quote(holder.repo)} --stop` when it was left running, else {kill}"
+
+
 def _ways_out(port: int, holder: PortHolder | None, host_port_command: str) -> str:
     ways = []
     if holder is not None and holder.pid is not None:
         if holder.is_ours:
-            ways.append(f"use what already runs there, or stop it with `kill {holder.pid}`")
+            ways.append(f"use what already runs there, or stop it {_stopping(holder)}")
         else:
             ways.append(f"stop it with `kill {holder.pid}`")
     else:

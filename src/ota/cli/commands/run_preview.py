@@ -6,6 +6,7 @@ Source: commands specification 2.12; json-and-receipts specification 3.12.
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ota.cli.flags import Arguments
 from ota.cli.session import Session
@@ -17,6 +18,9 @@ from ota.resolve.plan import ContainerLaunchBody, Plan, RequirementPlan, StepPla
 from ota.system.files import repository_reader
 from ota.system.host import HostFacts, environ
 
+if TYPE_CHECKING:
+    from ota.diagnose.scene import Scene
+
 
 def preview(arguments: Arguments, session: Session, loaded: Loaded, plan: Plan, host: HostFacts) -> int:
     """Show the preview; 1 when the run would be refused."""
@@ -24,6 +28,7 @@ def preview(arguments: Arguments, session: Session, loaded: Loaded, plan: Plan, 
         *refusals(plan),
         *_backend_findings(plan, loaded, host),
         *_requirement_findings(plan, loaded, host),
+        *_port_findings(plan, loaded, host),
     )
     document = preview_document(
         loaded, plan, host, environ(), repository_reader(loaded.root), findings=findings
@@ -51,9 +56,14 @@ def _backend_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> tuple[Find
     if not services and not in_containers:
         return ()
     from ota.diagnose.execution import path_backend_findings  # paid only by who stands on such
+
+    return path_backend_findings(_scene(plan, loaded, host), sorted(services))
+
+
+def _scene(plan: Plan, loaded: Loaded, host: HostFacts) -> "Scene":
     from ota.diagnose.scene import Scene
 
-    scene = Scene(
+    return Scene(
         loaded,
         host,
         environ(),
@@ -61,8 +71,16 @@ def _backend_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> tuple[Find
         workflow=plan.request.workflow,
         path=tuple(step.task for step in plan.steps.values()),
         rerun=plan.again,
+        target=plan.request.target,
     )
-    return path_backend_findings(scene, sorted(services))
+
+
+def _port_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> Iterator[Finding]:
+    """Fixed ports that the run would be refused, also where another run of this repository holds them."""
+    if any(step.task.runtime is not None for step in plan.steps.values()):
+        from ota.diagnose.ports import native_port_findings  # paid only by previews of services
+
+        yield from native_port_findings(_scene(plan, loaded, host), ours_count=True)
 
 
 def _requirement_findings(plan: Plan, loaded: Loaded, host: HostFacts) -> Iterator[Finding]:
