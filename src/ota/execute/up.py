@@ -357,6 +357,7 @@ class _Course:
             workflow=up.plan.request.workflow,
             path=up.path,
             rerun=up.plan.request.again or "ota up",
+            target=up.plan.request.target,
             run_id=context.run_id,
             should_stop=lambda: self._interrupted() is not None,
             clock=context.clock,
