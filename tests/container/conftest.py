@@ -55,7 +55,9 @@ class Contained:
         return self.engine.found(f"{REPO_LABEL}={self.token}", *more)
 
     def containers(self, lifecycle: str = "ephemeral") -> list[str]:
-        return self.owned(f"dev.ota.lifecycle={lifecycle}")["container"]
+        if not self.token:
+            return []
+        return self.engine.containers(f"{REPO_LABEL}={self.token}", f"dev.ota.lifecycle={lifecycle}")
 
     def inspect(self, name: str) -> Any:
         return self.engine.inspect(name)[0]

@@ -102,7 +102,7 @@ def test_a_compose_project_comes_up_answers_stops_and_goes(compose_project, comm
     assert (project.state("web"), project.state("kv")) == ("running", "exited")
 
     project.run("down", "-t", "5")
-    assert project.engine.found(f"com.docker.compose.project={project.name}")["container"] == []
+    assert project.engine.containers(f"com.docker.compose.project={project.name}") == []
 
 
 @pytest.mark.parametrize("command", [name for name, engine in COMPOSE_COMMANDS.items() if engine == "docker"])
@@ -140,7 +140,7 @@ def test_the_end_of_the_session_finds_and_removes_what_a_test_left(engine):
     ours = session.engine(engine.name)
     left = ours.start(BUSYBOX, "sleep", "600")
     assert session.close() == [f"{engine.name} container {left}"]
-    assert ours.found(f"{TEST_LABEL}={session.token}")["container"] == []
+    assert ours.containers(f"{TEST_LABEL}={session.token}") == []
 
 
 def test_the_end_of_the_session_finds_what_ota_left(engine, monkeypatch):
@@ -151,4 +151,4 @@ def test_the_end_of_the_session_finds_what_ota_left(engine, monkeypatch):
     ours.is_own = False
     left = engine.start(BUSYBOX, "sleep", "600", options=["--label", f"{MANAGED_LABEL}=true"])
     assert f"{engine.name} container {left}" in session.close()
-    assert engine.found(MANAGED_LABEL)["container"] != []
+    assert engine.containers(MANAGED_LABEL) != []

@@ -40,7 +40,7 @@ def test_the_service_and_the_project_of_the_contract_are_the_ones_that_run(proje
     document = {"services": {"postgres": document["services"]["web"]}}
     repo = project()
     app = compose_project("docker compose", document, folder=repo.path)
-    if app.engine.found("com.docker.compose.project=local")["container"]:
+    if app.engine.containers("com.docker.compose.project=local"):
         pytest.skip("somebody else's project `local` is on this engine")
     app.name = "local"
     service = (
@@ -93,7 +93,7 @@ def test_an_absent_compose_file_is_a_failed_start_that_names_it(served):
     assert done.code != 0
     assert "service `web` could not be started" in done.err
     assert "compose.yaml" in done.err
-    assert app.engine.found(f"com.docker.compose.project={app.name}")["container"] == []
+    assert app.engine.containers(f"com.docker.compose.project={app.name}") == []
 
 
 def test_the_same_service_of_another_project_is_not_taken_for_ours(served, compose_project, tmp_path):
@@ -130,9 +130,7 @@ def test_an_engine_that_dies_while_its_service_is_waited_for_is_named(served, tm
     )
     try:
         live = repo.start("run", "go", env={"DOCKER_HOST": proxy.address})
-        wait_until(
-            lambda: bool(app.engine.found(f"com.docker.compose.project={app.name}")["container"]), "it"
-        )
+        wait_until(lambda: bool(app.engine.containers(f"com.docker.compose.project={app.name}")), "it")
         wait_until(lambda: app.state("web") == "running", "the container")
         is_dead = True
         done = live.finish(timeout=100)

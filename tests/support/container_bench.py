@@ -159,7 +159,7 @@ class Bench:
 
     def names(self) -> list[str]:
         """The containers of this checkout, running or not."""
-        return self.owned()["container"]
+        return self.raw.containers(f"{LABEL_REPO}={self.token}")
 
     def owned(self) -> dict[str, list[str]]:
         return self.raw.found(f"{LABEL_REPO}={self.token}")

@@ -49,7 +49,9 @@ class ContainerProject:
 
     @property
     def containers(self) -> list[str]:
-        return self.owned()["container"]
+        if not self.token:
+            return []
+        return self.engine.containers(MANAGED, f"dev.ota.repo={self.token}")
 
     @property
     def volumes(self) -> list[str]:

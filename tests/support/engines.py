@@ -88,14 +88,26 @@ class Engine:
     def has_image(self, name: str) -> bool:
         return self.run("image", "inspect", name, check=False).returncode == 0
 
+    @property
+    def _socket(self) -> str:
+        """Where docker is asked without its command line."""
+        host = self.environment.get("DOCKER_HOST", "") if self.name == "docker" else ""
+        return host.removeprefix("unix://") if host.startswith("unix://") else ""
+
+    def containers(self, *filters: str) -> list[str]:
+        """Containers, running or not, with all these `label` or `label=value`."""
+        if self._socket:
+            return docker_lists(self._socket, filters)["container"]
+        chosen = [word for each in filters for word in ("--filter", f"label={each}")]
+        return self._listed("container", "ls", "-a", "--format", "{{.Names}}", *chosen).split()
+
     def found(self, *filters: str) -> dict[str, list[str]]:
         """Containers, volumes and networks with all these `label` or `label=value`."""
-        host = self.environment.get("DOCKER_HOST", "")
-        if self.name == "docker" and host.startswith("unix://"):
-            return docker_lists(host.removeprefix("unix://"), filters)
+        if self._socket:
+            return docker_lists(self._socket, filters)
         chosen = [word for each in filters for word in ("--filter", f"label={each}")]
         return {
-            "container": self._listed("container", "ls", "-a", "--format", "{{.Names}}", *chosen).split(),
+            "container": self.containers(*filters),
             # Podman 4 takes several labels of volumes as "any of them".
             "volume": [
                 each["Name"]
@@ -171,7 +183,9 @@ class ComposeProject:
 
     def container(self, service: str) -> str:
         """The name of a service's only container, running or not."""
-        names = self._found(f"com.docker.compose.service={service}")["container"]
+        names = self.engine.containers(
+            f"{PROJECT_LABEL}={self.name}", f"com.docker.compose.service={service}"
+        )
         assert len(names) == 1, f"containers of service {service}: {names}"
         return names[0]
 
@@ -188,8 +202,8 @@ class ComposeProject:
         """
         return self.engine.remove(self._found())
 
-    def _found(self, *more: str) -> dict[str, list[str]]:
-        return self.engine.found(f"{PROJECT_LABEL}={self.name}", *more)
+    def _found(self) -> dict[str, list[str]]:
+        return self.engine.found(f"{PROJECT_LABEL}={self.name}")
 
 
 MakeComposeProject = Callable[..., ComposeProject]

@@ -178,7 +178,7 @@ def test_the_example_with_postgres_and_a_cache_from_clone_to_url_and_back(
     assert repo.git("status", "--porcelain") == ""
     after = repo.run("doctor", env=env)
     assert after.code == 1  # the services are gone, and doctor says so
-    assert app.engine.found(f"{PROJECT_LABEL}={app.name}")["container"] == []
+    assert app.engine.containers(f"{PROJECT_LABEL}={app.name}") == []
 
 
 SEED = """\

@@ -217,7 +217,7 @@ def test_bait_beside_the_orphan_is_left_alone(bench: Bench) -> None:
     ]
     orphan = plant(bench, f"ota-ephemeral-{bench.token}", ours)
     bench.ephemeral("true")
-    left = bench.raw.found(f"dev.ota.test={bench.raw.token}")["container"]
+    left = bench.raw.containers(f"dev.ota.test={bench.raw.token}")
     assert sorted(set(planted) - set(left)) == [] and orphan not in left
 
 
