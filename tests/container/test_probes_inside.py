@@ -120,7 +120,7 @@ def test_a_context_that_cannot_execute_is_no_failed_probe(probed, assert_schema)
     (finding,) = document["findings"]
     assert finding["code"] == "OTA_WORKFLOW_PROBE_UNEVALUABLE"
     assert "could not execute the readiness probe of `kv` in context `app`" in finding["why"]
-    assert "image `ota-test/nowhere` is not on docker" in finding["why"]
+    assert "image is not on docker: ota-test/nowhere" in finding["why"]
     assert finding["next"].startswith("repair execution context `app`, or point the probe at an endpoint")
 
 
