@@ -515,6 +515,8 @@ class _ContainerBody:
     def _settled(self, engine: Engine, name: str, end: BodyEnd) -> Termination:
         """The state once it is final: whoever removes a container kills it first.
 
+        Who is in it hears of that before the engine does, which then still calls the container running.
+
         Raises:
             HostError: the engine gives no answer.
         """
@@ -522,7 +524,7 @@ class _ContainerBody:
         clock = self._context.clock
         deadline = Deadline.after(clock, _REMOVAL_LIMIT_S)
         is_open = end.interrupt is None and may_be_taken(end.exit_code, state)
-        while is_open and state.is_running is False and not deadline.is_over(clock):
+        while is_open and state.is_running is not None and not deadline.is_over(clock):
             clock.sleep(_REMOVAL_POLL_S)
             state = observe_end(engine, name)
         return state
