@@ -90,13 +90,14 @@ def test_execution_topology(shop):
 
 
 def test_preview(shop, tmp_path):
-    # an engine that has every image, whatever this machine has
-    engine = tmp_path / "bin" / "podman"
-    engine.parent.mkdir()
-    engine.write_text("#!/bin/sh\nexit 0\n")
-    engine.chmod(0o755)
+    # engines that have every image, whatever this machine has
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("docker", "podman"):
+        (programs / name).write_text("#!/bin/sh\nexit 0\n")
+        (programs / name).chmod(0o755)
     commands = ("run release:tag --dry-run --part minor", "run build --dry-run --container")
-    assert_transcript("preview", shop, *commands, env={"PATH": f"{engine.parent}:{os.environ['PATH']}"})
+    assert_transcript("preview", shop, *commands, env={"PATH": f"{programs}:{os.environ['PATH']}"})
 
 
 def test_nothing_declared(project):
