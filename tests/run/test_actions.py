@@ -290,6 +290,41 @@ FAILING = contract(
 )
 
 
+WRITES_FIRST = """
+version: 1
+project: {name: fresh}
+env:
+  vars: {TOKEN: {required: true, allowed: [made]}}
+  sources: [{kind: dotenv, path: .env, must_exist: true}]
+tools: {helm: "*"}
+tasks:
+  deps:
+    requirements: {tools: {helm: "*"}}
+    effects: {network: true, network_kind: dependency_hydration, writes: [charts]}
+    prepare:
+      kind: sequence
+      steps:
+        - {kind: ensure_file, path: .env, value: "TOKEN=WRITTEN"}
+        - {kind: dependency_hydration, medium: package_dependencies, source: {kind: helm, cwd: .}}
+"""
+
+
+def test_what_a_sequence_writes_first_counts_for_the_commands_after_it(project):
+    """As in a fresh checkout: copy the settings, then install with what they say."""
+    repo = project({"ota.yaml": WRITES_FIRST.replace("WRITTEN", "made")})
+    env = stand_ins(repo, "helm", body="echo got $TOKEN")
+    preview = repo.run("run", "deps", "--dry-run", "--json", env=env)
+    assert (preview.code, preview.json["preview_status"]) == (0, "RUNNABLE WITH WARNINGS")
+    assert "got made" in repo.run("run", "deps", "--stream", env=env).out.splitlines()
+
+
+def test_no_command_starts_with_the_wrong_values_that_were_written_first(project):
+    repo = project({"ota.yaml": WRITES_FIRST.replace("WRITTEN", "other")})
+    result = repo.run("run", "deps", "--stream", env=stand_ins(repo, "helm", body="echo got $TOKEN"))
+    assert result.code == 1
+    assert "Environment is not ready" in result.err and "got" not in result.out
+
+
 def test_the_first_command_that_fails_ends_the_task_with_its_code(project, assert_schema):
     repo = project({"ota.yaml": FAILING, "web/package.json": "{}"})
     env = stand_ins(repo, "node", "yarn", "go", body="echo lockfile is broken >&2; exit 23")

@@ -17,7 +17,7 @@ from ota.env.masking import Masker
 from ota.env.resolution import ResolvedEnv, resolve_env
 from ota.env.sources import ReadFile
 from ota.readiness.asker import Asker
-from ota.resolve.env_layers import contract_layers
+from ota.resolve.env_layers import contract_layers, layers_at_start
 from ota.resolve.injection import injection
 from ota.resolve.plan import Request, TaskPlan
 from ota.resolve.scope import Scope, select_workflow
@@ -155,11 +155,11 @@ class Scene:
             contract_layers(self.scope), self.environ, self.read_file, locate=self.loaded.place
         )
 
-    def env_of(self, task: TaskPlan) -> ResolvedEnv:
-        """The environment a run would give a task of the path."""
+    def env_of(self, task: TaskPlan, *, at_start: bool = False) -> ResolvedEnv:
+        """The environment a run would give a task of the path, or what the task begins with."""
         own = injection(task, self.loaded.root, self.host)
         return resolve_env(
-            task.env,
+            layers_at_start(task) if at_start else task.env,
             self.environ,
             self.read_file,
             injected=own.values,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ota.contract.model.env import EnvSource, EnvVar
 
@@ -84,3 +85,16 @@ class EnvLayers(Struct, frozen=True, kw_only=True):
     """Values an org policy supplies; empty until a pack is active."""
     makers: Mapping[str, FileMaker] = {}
     """Normalised path of a file to who makes it, for advice alone."""
+
+
+def before_files_are_made(layers: EnvLayers) -> EnvLayers:
+    """For steps that write files: they may be what makes those that values come from.
+
+    They start no program and read no variable but those they name themselves, so what the contract requires
+    of everybody is taken where it is there, and not missed where it is not.
+    """
+    return replace(
+        layers,
+        variables={name: replace(each, required=False) for name, each in layers.variables.items()},
+        sources=tuple(replace(each, must_exist=False) for each in layers.sources),
+    )

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ota.backends.native import spawn_request
 from ota.execute.context import RunContext
-from ota.execute.environment import StepEnvironment, environment_of
+from ota.execute.environment import StepEnvironment, environment_failure, environment_of
 from ota.execute.events import BodyStarted, Failure
 from ota.execute.output import StepOutput
 from ota.execute.process import Attendant, BodyEnd, NoAttendant, forward, run_process
@@ -176,7 +176,7 @@ def _run_action(
     assert isinstance(body, ActionBody | PrepareBody)
     action = body.action if isinstance(body, ActionBody) else body.prepare
     try:
-        return run_action(context, step, action, environment.variables, output, epoch)
+        return run_action(context, step, action, environment, output, epoch)
     except ActionFailedError as error:
         output.finish()
         finding = error.findings[0]
@@ -190,20 +190,3 @@ def _run_action(
             findings=error.findings,
         )
         return BodyEnd(exit_code=1, failure=failure, output=output)
-
-
-def environment_failure(step: StepPlan, environment: StepEnvironment) -> Failure:
-    """Why a body must not start: what is wrong with its variables."""
-    findings = environment.findings
-    return Failure(
-        origin="environment",
-        title="Environment is not ready",
-        task=step.task.name,
-        detail=findings[0].summary if len(findings) == 1 else f"{len(findings)} variables are not ready",
-        field=findings[0].place.field if findings[0].place is not None else "",
-        why=tuple(
-            f"{finding.summary}: {finding.why}" if finding.why else finding.summary for finding in findings
-        ),
-        next=tuple(dict.fromkeys(finding.next for finding in findings if finding.next)),
-        findings=findings,
-    )

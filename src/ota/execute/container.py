@@ -38,7 +38,7 @@ from ota.execute.container_end import (
 )
 from ota.execute.container_stop import InsideStop
 from ota.execute.context import RunContext
-from ota.execute.environment import StepEnvironment, environment_of
+from ota.execute.environment import StepEnvironment, environment_failure, environment_of
 from ota.execute.events import (
     BodyStarted,
     ContainerEntered,
@@ -94,10 +94,8 @@ def run_in_container(
 
     `output` is the step's own where this is only a part of what it does.
     """
-    environment = environment_of(context, step)
+    environment = environment_of(context, step, is_again=output is not None)
     if environment.findings:
-        from ota.execute.body import environment_failure
-
         return BodyEnd(exit_code=1, failure=environment_failure(step, environment), was_started=False)
     if _wish(body) == "required" and not context.options.has_terminal:
         from ota.execute.body import no_terminal

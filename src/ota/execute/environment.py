@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from ota.env.layers import EnvLayers
 from ota.env.masking import Masker
 from ota.env.resolution import FALLBACK, EnvEntry, ResolvedEnv, resolve_env
 from ota.errors import Finding, errors_among
 from ota.execute.context import RunContext
-from ota.execute.events import EnvValue, StepNote
+from ota.execute.events import EnvValue, Failure, StepNote
+from ota.resolve.env_layers import layers_at_start
 from ota.resolve.injection import injection
 from ota.resolve.plan import ContainerLaunchBody, StepPlan
 
@@ -32,8 +34,12 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
 
 
 def environment_of(context: RunContext, step: StepPlan, *, is_again: bool = False) -> StepEnvironment:
-    """Look everything up once; warnings become notes of the step, unless it is looked up again."""
-    resolved = _resolved(context, step)
+    """Look everything up once; warnings become notes of the step, unless it is looked up again.
+
+    For a body that begins with making files, the first look asks for what these need, and the second for
+    everything.
+    """
+    resolved = _resolved(context, step, step.task.env if is_again else layers_at_start(step.task))
     for finding in resolved.findings:
         if finding.severity != "error" and not is_again:
             context.stream.emit(StepNote(step=step.id, text=finding.summary, is_warning=True))
@@ -47,15 +53,32 @@ def environment_of(context: RunContext, step: StepPlan, *, is_again: bool = Fals
     )
 
 
+def environment_failure(step: StepPlan, environment: StepEnvironment) -> Failure:
+    """Why a body must not start: what is wrong with its variables."""
+    findings = environment.findings
+    return Failure(
+        origin="environment",
+        title="Environment is not ready",
+        task=step.task.name,
+        detail=findings[0].summary if len(findings) == 1 else f"{len(findings)} variables are not ready",
+        field=findings[0].place.field if findings[0].place is not None else "",
+        why=tuple(
+            f"{finding.summary}: {finding.why}" if finding.why else finding.summary for finding in findings
+        ),
+        next=tuple(dict.fromkeys(finding.next for finding in findings if finding.next)),
+        findings=findings,
+    )
+
+
 def learn_secrets_of(context: RunContext, step: StepPlan) -> None:
     """What must not be shown is known before anything prints; what is missing is the body's matter."""
-    context.learn_secrets(_resolved(context, step).secrets)
+    context.learn_secrets(_resolved(context, step, step.task.env).secrets)
 
 
-def _resolved(context: RunContext, step: StepPlan) -> ResolvedEnv:
+def _resolved(context: RunContext, step: StepPlan, layers: EnvLayers) -> ResolvedEnv:
     injected = injection(step.task, context.root, context.host)
     return resolve_env(
-        step.task.env,
+        layers,
         context.environ,
         context.read_file,
         injected=injected.values,

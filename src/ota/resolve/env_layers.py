@@ -6,14 +6,19 @@ decision D18.
 
 from collections.abc import Mapping
 
-from msgspec.structs import replace
-
 from ota.contract.model.env import EnvProfile, EnvSource
 from ota.contract.model.tasks import AdapterInputs, AdapterOverlay, EnvBinding, FromService
-from ota.env.layers import PASSWORD_MARK, EnvLayer, EnvLayers, LayerName, RenderedDotenv
+from ota.env.layers import (
+    PASSWORD_MARK,
+    EnvLayer,
+    EnvLayers,
+    LayerName,
+    RenderedDotenv,
+    before_files_are_made,
+)
 from ota.resolve.bodies import is_compose_body
-from ota.resolve.file_makers import writes_files_only
-from ota.resolve.plan import ActionBody, BodyPlan
+from ota.resolve.file_makers import leading_file_steps, writes_files_only
+from ota.resolve.plan import ActionBody, BodyPlan, PrepareBody, TaskPlan
 from ota.resolve.render_plan import RenderPlan
 from ota.resolve.scope import Scope, TaskScope
 from ota.system.addresses import address_text
@@ -59,22 +64,23 @@ def task_layers(ts: TaskScope, required: tuple[str, ...], body: BodyPlan | None)
         layers.append(_values(ts, "branch", ts.branch_field, ts.branch.env, ts.branch.env_bindings))
     layers += _instance_layers(ts)
     kept = tuple(layer for layer in layers if layer.values or layer.file is not None)
-    layered = _layers(scope, kept, required=required)
+    layers_of_task = _layers(scope, kept, required=required)
     is_maker = isinstance(body, ActionBody) and writes_files_only(body.action) and ts.choice.plane != "remote"
-    return _before_it_is_made(layered) if is_maker else layered
+    return before_files_are_made(layers_of_task) if is_maker else layers_of_task
 
 
-def _before_it_is_made(layers: EnvLayers) -> EnvLayers:
-    """For an action that writes files: it may be what makes those that values come from.
-
-    It starts no program and reads no variable but those it names itself, so what the contract requires of
-    everybody is taken where it is there, and not missed where it is not.
-    """
-    return replace(
-        layers,
-        variables={name: replace(each, required=False) for name, each in layers.variables.items()},
-        sources=tuple(replace(each, must_exist=False) for each in layers.sources),
+def layers_at_start(task: TaskPlan) -> EnvLayers:
+    """What the body needs before its first part: less, where that part may make what the others need."""
+    body = task.body
+    step = (
+        body.action
+        if isinstance(body, ActionBody)
+        else body.prepare
+        if isinstance(body, PrepareBody)
+        else None
     )
+    makes_files = step is not None and leading_file_steps(step) > 0 and task.context.plane != "remote"
+    return before_files_are_made(task.env) if makes_files else task.env
 
 
 def _layers(scope: Scope, overlay: tuple[EnvLayer, ...], *, required: tuple[str, ...]) -> EnvLayers:

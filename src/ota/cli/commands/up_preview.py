@@ -80,7 +80,7 @@ def _as_seen_before(up: UpPlan, scene: Scene, findings: Iterable[Finding]) -> It
     """
     makers = [name for name in (up.prepare, up.setup) if name is not None]
     first = next(iter(up.plan.steps.values()), None)
-    lacking = scene.env_of(first.task).entries if first is not None else ()
+    lacking = scene.env_of(first.task, at_start=True).entries if first is not None else ()
     stuck = {missing_variable(each.name) for each in lacking if each.status == "missing"}
     for finding in findings:
         if makers and finding.summary not in stuck and finding.severity == "error" and is_curable(finding):

@@ -46,9 +46,11 @@ from ota.execute.actions.packages import (
 )
 from ota.execute.actions.places import inner_directory
 from ota.execute.context import RunContext
+from ota.execute.environment import StepEnvironment, environment_failure, environment_of
 from ota.execute.events import StepNote
 from ota.execute.output import StepOutput
 from ota.execute.process import BodyEnd
+from ota.resolve.file_makers import leading_file_steps
 from ota.resolve.plan import StepPlan, TaskPlan
 
 _HOSTS_OWN = ("PATH", "HOME")
@@ -79,11 +81,11 @@ def run_action(
     context: RunContext,
     step: StepPlan,
     action: Step,
-    env: Mapping[str, str],
+    environment: StepEnvironment,
     output: StepOutput,
     epoch: int,
 ) -> BodyEnd:
-    """Carry out an action, part by part.
+    """Carry out an action, part by part; what it first writes of files counts for the rest.
 
     Raises:
         ActionFailedError: a part failed for a reason of ota's own.
@@ -93,16 +95,28 @@ def run_action(
         output.learn(context.learn_secrets(values))
 
     is_inside = step.task.context.plane == "container"
-    files = Files(root=context.root, env=env, clock=context.clock, learn=learn)
     # what runs on this host beside a container has this host's programs and home
     own = {name: context.environ[name] for name in _HOSTS_OWN if name in context.environ}
-    host_env = {**context.environ, **env, **own} if is_inside else env
-    children = Children(context, step, host_env, output, epoch, learn)
+
+    def workers(env: Mapping[str, str]) -> tuple[Files, Children]:
+        host_env = {**context.environ, **env, **own} if is_inside else env
+        files = Files(root=context.root, env=env, clock=context.clock, learn=learn)
+        return files, Children(context, step, host_env, output, epoch, learn)
+
+    files, children = workers(environment.variables)
+    file_steps = leading_file_steps(action)
     for index, batch in enumerate(_batches(action, is_inside=is_inside)):
         interrupt = context.interrupts.since(epoch)
         if interrupt is not None:
             output.finish()
             return BodyEnd(exit_code=interrupt.exit_code, interrupt=interrupt, output=output)
+        if index == file_steps > 0:
+            environment = environment_of(context, step, is_again=True)
+            output.learn(environment.masker)
+            if environment.findings:
+                output.finish()
+                return BodyEnd(exit_code=1, failure=environment_failure(step, environment), output=output)
+            files, children = workers(environment.variables)
         try:
             with _as_failures(batch[0]):
                 if is_inside:

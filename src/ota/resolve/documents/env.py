@@ -13,7 +13,7 @@ from ota.env.resolution import Candidate, EnvEntry, ResolvedEnv, resolve_env
 from ota.env.sources import LoadedSource, ReadFile
 from ota.resolve.documents.shape import Document, compact
 from ota.resolve.documents.tasks import in_effect
-from ota.resolve.env_layers import contract_layers
+from ota.resolve.env_layers import contract_layers, layers_at_start
 from ota.resolve.injection import injection
 from ota.resolve.plan import Plan, Request
 from ota.resolve.planner import plan_run
@@ -78,9 +78,9 @@ def resolve_step_env(
     *,
     step: str | None = None,
 ) -> ResolvedEnv:
-    """The environment of one step; without one, of the requested task with what its closure requires."""
+    """What one step begins with; without one, what the requested task has, with what its closure requires."""
     chosen = plan.steps[step] if step is not None else plan.requested_step
-    layers = chosen.task.env
+    layers = layers_at_start(chosen.task) if step is not None else chosen.task.env
     if step is None:
         names = (name for each in plan.steps.values() for name in each.task.env.required)
         layers = replace(layers, required=tuple(dict.fromkeys([*layers.required, *names])))

@@ -20,6 +20,7 @@ from ota.resolve.documents.findings import finding_document, verdict_document
 from ota.resolve.documents.identity import contract_identity, declared_execution, versions
 from ota.resolve.documents.shape import Document, compact
 from ota.resolve.documents.tasks import TaskDocuments
+from ota.resolve.env_layers import layers_at_start
 from ota.resolve.plan import ActionBody, Plan, PrepareBody, StepPlan, TaskPlan
 from ota.resolve.requirement_sets import CANONICAL_SOURCES, OWNED_TOOLS
 from ota.resolve.service_plan import ServicePlan
@@ -96,8 +97,15 @@ def preview_findings(
 def _as_seen_before_the_run(
     plan: Plan, findings: Sequence[Finding], stuck: set[tuple[str, str]]
 ) -> Iterator[Finding]:
-    """What is missing now may be made by an earlier step, which a preview cannot know: told, not refused."""
-    earlier = [step.task.name for step in plan.steps.values() if step.relation == "depends_on"]
+    """What is missing now may be made by an earlier step, or by files that a step writes before its commands.
+
+    A preview cannot know: told, not refused.
+    """
+    earlier = [
+        step.task.name
+        for step in plan.steps.values()
+        if step.relation == "depends_on" or layers_at_start(step.task) != step.task.env
+    ]
     for finding in findings:
         is_stuck = (finding.code, finding.summary) in stuck
         if earlier and not is_stuck and finding.severity == "error" and finding.code in _MAY_BE_MADE:
