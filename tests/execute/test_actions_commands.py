@@ -172,14 +172,6 @@ def test_the_shown_command_and_the_flags_keep_addresses_apart():
 @pytest.mark.parametrize(
     ("part", "what"),
     [
-        (
-            DependencyHydration(
-                medium="container_images",
-                source=DependencySource(kind="docker_compose", cwd=".", file="compose.yaml"),
-                targets=("db",),
-            ),
-            "medium: container_images",
-        ),
         (hydration("composer", compose={"kind": "run", "service": "php"}), "compose service `php"),
         (
             hydration(
@@ -189,7 +181,7 @@ def test_the_shown_command_and_the_flags_keep_addresses_apart():
         ),
     ],
 )
-def test_what_needs_an_engine_or_cannot_be_said_is_named(part, what):
+def test_what_is_not_carried_out_or_cannot_be_said_is_named(part, what):
     unsupported = unsupported_action(part)
     assert unsupported is not None
     assert what in unsupported.what

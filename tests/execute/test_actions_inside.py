@@ -44,7 +44,7 @@ def test_a_path_is_isolated_when_it_is_or_lies_below_an_isolated_one(path, withi
         ({"kind": "ensure_virtualenv", "path": ".venv", "provider": "uv"}, "the host's own Python"),
         (
             {"kind": "ensure_container_network", "name": "x", "provider": "docker"},
-            "engine command in a `run`",
+            "the container engine, which is on the host",
         ),
     ],
     ids=["isolated", "isolated source", "outside", "virtualenv", "engine"],

@@ -712,33 +712,7 @@ def test_a_template_is_not_made_outside_the_repository(project, source, tmp_path
 
 # --- refused ------------------------------------------------------------------------------------
 
-ENGINE_BOUND = contract("""
-  network:
-    requirements: {tools: {docker: "*"}}
-    action: {kind: ensure_container_network, name: shared}
-    effects: {external_state: [engine-state]}
-  bundled:
-    requirements: {tools: {docker: "*"}}
-    action:
-      kind: ensure_bundle
-      steps: [{kind: ensure_directory, path: made}, {kind: ensure_container_network, name: shared}]
-    effects: {writes: [made]}
-  image:
-    requirements: {tools: {docker: "*"}}
-    action: {kind: build_container_image, file: Dockerfile, context: ., tag: app:dev}
-    effects: {external_state: [engine-state]}
-  volume:
-    requirements: {tools: {docker: "*"}}
-    action: {kind: reset_compose_service_volume, service: db, volume: data}
-    effects: {external_state: [engine-state]}
-  images:
-    requirements: {tools: {docker: "*"}}
-    effects: {network: true, network_kind: container_image_hydration}
-    prepare:
-      kind: dependency_hydration
-      medium: container_images
-      source: {kind: docker_compose, cwd: ., file: compose.yaml}
-      targets: [db]
+WRAPPED = contract("""
   wrapped:
     requirements: {tools: {docker: "*"}}
     effects: {network: true, network_kind: dependency_hydration, writes: [vendor]}
@@ -749,25 +723,13 @@ ENGINE_BOUND = contract("""
 """)
 
 
-@pytest.mark.parametrize(
-    ("task", "named"),
-    [
-        ("network", "ensure_container_network"),
-        ("bundled", "ensure_container_network"),
-        ("image", "build_container_image"),
-        ("volume", "reset_compose_service_volume"),
-        ("images", "container_images"),
-        ("wrapped", "compose service `php`"),
-    ],
-)
-def test_what_needs_a_container_engine_is_refused_by_name_before_anything_starts(
-    project, assert_schema, task, named
+def test_a_package_manager_inside_a_compose_service_is_refused_by_name_before_anything_starts(
+    project, assert_schema
 ):
-    repo = project({"ota.yaml": ENGINE_BOUND})
-    result = repo.run("run", task)
+    repo = project({"ota.yaml": WRAPPED})
+    result = repo.run("run", "wrapped")
     assert result.code == 1
-    assert named in result.err
-    assert not (repo.path / "made").exists()
-    document = repo.run("run", task, "--json").json
+    assert "compose service `php`" in result.err
+    document = repo.run("run", "wrapped", "--json").json
     assert_schema(document, "run")
     assert document["status"] == "blocked"

@@ -35,17 +35,10 @@ def composed(
     Raises:
         HostError: there is none.
     """
-    scene = ServiceScene(
-        root=context.root,
-        environ=context.environ,
-        run_id=context.run_id,
-        what=context.what,
-        should_stop=lambda: context.interrupts.since(context.epoch) is not None,
-        clock=context.clock,
-    )
+    scene = scene_of(context, context.environ)
     asked = body.compose if isinstance(body, ComposeTaskBody) else body.launch
     command = ComposeChoices().choose(asked.engine or "docker", scene)
-    control = _control(asked.engine or "docker", variables)
+    control = control_of(asked.engine or "docker", variables)
     if isinstance(asked, ComposeBody):
         words = control.argv(command.words, *compose_words(asked))
         is_interactive = asked.tty is True or asked.kind == "attach"
@@ -66,7 +59,20 @@ def composed(
     return ArgvBody(exe=words[0], args=words[1:], is_launch=True)
 
 
-def _control(engine: Literal["docker", "podman"], variables: Mapping[str, str]) -> ComposeControl:
+def scene_of(context: RunContext, environ: Mapping[str, str]) -> ServiceScene:
+    """Where engines and compose commands are asked for this run."""
+    return ServiceScene(
+        root=context.root,
+        environ=environ,
+        run_id=context.run_id,
+        what=context.what,
+        should_stop=lambda: context.interrupts.since(context.epoch) is not None,
+        clock=context.clock,
+    )
+
+
+def control_of(engine: Literal["docker", "podman"], variables: Mapping[str, str]) -> ComposeControl:
+    """The project that a task's variables name."""
     return ComposeControl(
         project=variables.get("COMPOSE_PROJECT_NAME", ""),
         service="",

@@ -1,8 +1,8 @@
 """Typed bodies: actions and prepare steps, carried out part by part.
 
 `parts` tells what can be done and does it in order; `files` works in this process, `packages`,
-`virtualenv` and `git` run commands through `children`, `inside` in a container; `places` keeps every
-write inside the repository.
+`virtualenv` and `git` run commands through `children`, `engines` those of a container engine, `inside`
+runs them in a container; `places` keeps every write inside the repository.
 
 Source: contract specification 15.3 (`prepare`, `action`).
 """

@@ -9,7 +9,7 @@ Source: contract specification 15.3; runtime specification 3.1, 12, 20.
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -23,6 +23,9 @@ from ota.execute.requirements import native_activation
 from ota.execute.stream import EventStream
 from ota.resolve.plan import ArgvBody, StepPlan
 from ota.system.spawn import OutputMode
+
+if TYPE_CHECKING:
+    from ota.services.scene import ServiceScene
 
 
 class ChildEndedError(Exception):
@@ -70,6 +73,13 @@ class Children:
         self._step = step
         self._output = output
         self._epoch = epoch
+
+    @property
+    def scene(self) -> "ServiceScene":
+        """Where engines are asked, with the variables of the commands."""
+        from ota.execute.compose_body import scene_of  # paid only by who asks engines
+
+        return scene_of(self._context, self.env)
 
     def run(self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str] | None = None) -> None:
         """Run a command whose output is the step's.

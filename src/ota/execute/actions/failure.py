@@ -20,12 +20,12 @@ class Unsupported(Struct, frozen=True, kw_only=True):
     next: str
 
 
-def needs_engine(what: str) -> Unsupported:
-    """A step that is a container engine's."""
+def of_hosts_engine(what: str) -> Unsupported:
+    """A step that is for the host's container engine, in a task that runs in a container."""
     return Unsupported(
         what=what,
-        why="this build does not drive container engines yet",
-        next="run the engine command in a `run` body, in a task of its own",
+        why="it asks the container engine, which is on the host; inside the container there is none",
+        next="give it a task of its own with a native context, and name that task in `depends_on`",
     )
 
 

@@ -27,7 +27,7 @@ from ota.contract.model.bodies import (
     SequenceStep,
     ToolBootstrap,
 )
-from ota.execute.actions.failure import Unsupported, failed, kind_of, needs_engine
+from ota.execute.actions.failure import Unsupported, failed, kind_of, of_hosts_engine
 from ota.execute.actions.files import GitPart
 from ota.execute.actions.packages import (
     PackagePart,
@@ -53,6 +53,8 @@ def unsupported_inside(parts: Iterable[Part], task: TaskPlan) -> Unsupported | N
     isolated = isolated_paths(task)
     parts = tuple(parts)
     for part in parts:
+        if isinstance(part, DependencyHydration) and part.medium == "container_images":
+            return of_hosts_engine("dependency_hydration` with `medium: container_images")
         if isinstance(part, DependencyHydration | ToolBootstrap):
             if (what := unsupported_package_part(part)) is not None:
                 return what
@@ -66,7 +68,7 @@ def unsupported_inside(parts: Iterable[Part], task: TaskPlan) -> Unsupported | N
                 next=f"make it inside, in a `run` body such as `uv venv {part.path}`",
             )
         else:
-            return needs_engine(kind_of(part))
+            return of_hosts_engine(kind_of(part))
     return _lost_between(parts) if task.context.lifecycle == "ephemeral" else None
 
 

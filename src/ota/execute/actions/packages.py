@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from ota.contract.model.bodies import DependencyHydration, DependencySource, LocalProject, ToolBootstrap
-from ota.execute.actions.failure import Unsupported, needs_engine
+from ota.execute.actions.failure import Unsupported
 
 PackagePart = DependencyHydration | ToolBootstrap
 Argv = tuple[str, ...]
@@ -22,12 +22,16 @@ _NATIVE_LOCK_NAMES = ("uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock")
 
 
 def unsupported_package_part(part: PackagePart) -> Unsupported | None:
-    """What in the declaration needs a container engine or cannot be told to its tool; else None."""
+    """What in the declaration is not carried out, or cannot be told to its tool; else None."""
     source = part.source
-    if isinstance(part, DependencyHydration) and part.medium == "container_images":
-        return needs_engine("dependency_hydration` with `medium: container_images")
     if source.compose is not None:
-        return needs_engine(f"dependency_hydration` in compose service `{source.compose.service}")
+        return Unsupported(
+            what=f"dependency_hydration` in compose service `{source.compose.service}",
+            why="this build starts package managers on the host and in container contexts, not in Compose "
+            "services",
+            next=f"start it in a body `compose: {{kind: {source.compose.kind}, service: "
+            f"{source.compose.service}, …}}`",
+        )
     project = source.local_project
     if project is not None and project.lockfile is not None and _name(project.lockfile) in _NATIVE_LOCK_NAMES:
         return Unsupported(

@@ -13,10 +13,12 @@ from msgspec.structs import replace
 
 from ota.contract.model.bodies import (
     Action,
+    BuildContainerImage,
     BundleStep,
     CopyIfMissing,
     DependencyHydration,
     EnsureBundle,
+    EnsureContainerNetwork,
     EnsureDirectory,
     EnsureEnvFile,
     EnsureFile,
@@ -24,17 +26,17 @@ from ota.contract.model.bodies import (
     EnsureGitCheckouts,
     EnsureGitTemplate,
     EnsureVirtualenv,
-    FileStep,
     GitCheckout,
     Prepare,
     PrepareSequence,
+    ResetComposeServiceVolume,
     SequenceStep,
     ToolBootstrap,
 )
 from ota.errors import OtaError
 from ota.execute.actions.children import ChildEndedError, Children
-from ota.execute.actions.failure import ActionFailedError, Unsupported, failed, kind_of, needs_engine
-from ota.execute.actions.files import Files, GitPart, apply_file_part
+from ota.execute.actions.failure import ActionFailedError, Unsupported, failed
+from ota.execute.actions.files import Files, apply_file_part
 from ota.execute.actions.packages import (
     PackagePart,
     addresses_of,
@@ -62,11 +64,10 @@ Part = BundleStep | SequenceStep | Action | GitCheckout
 def unsupported_action(step: Step) -> Unsupported | None:
     """The first part that this build does not carry out; None when it can do all of it."""
     for part in _parts(step):
-        if isinstance(part, DependencyHydration | ToolBootstrap):
-            if (what := unsupported_package_part(part)) is not None:
-                return what
-        elif not isinstance(part, FileStep | EnsureVirtualenv | GitPart):
-            return needs_engine(kind_of(part))
+        if not isinstance(part, DependencyHydration | ToolBootstrap):
+            continue
+        if (what := unsupported_package_part(part)) is not None:
+            return what
     return None
 
 
@@ -202,8 +203,16 @@ def _apply(files: Files, children: Children, part: Part) -> str:
     match part:
         case CopyIfMissing() | EnsureDirectory() | EnsureFile() | EnsureEnvFile():
             return apply_file_part(files, part)
+        case DependencyHydration(medium="container_images"):
+            from ota.execute.actions.engines import pull_images
+
+            return pull_images(children, part)
         case DependencyHydration() | ToolBootstrap():
             return _package_part(children, part)
+        case EnsureContainerNetwork() | BuildContainerImage() | ResetComposeServiceVolume():
+            from ota.execute.actions.engines import apply_engine_part
+
+            return apply_engine_part(children, part)
         case EnsureVirtualenv():
             from ota.execute.actions.virtualenv import ensure_virtualenv
 
