@@ -1,10 +1,9 @@
 """Transcripts: the text of every command, as people see it."""
 
-import os
-
 import pytest
 
 from cli.transcripts import assert_transcript
+from support.fake_engine import engines_with_every_image
 
 pytestmark = pytest.mark.edge
 
@@ -90,14 +89,8 @@ def test_execution_topology(shop):
 
 
 def test_preview(shop, tmp_path):
-    # engines that have every image, whatever this machine has
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("docker", "podman"):
-        (programs / name).write_text("#!/bin/sh\nexit 0\n")
-        (programs / name).chmod(0o755)
     commands = ("run release:tag --dry-run --part minor", "run build --dry-run --container")
-    assert_transcript("preview", shop, *commands, env={"PATH": f"{programs}:{os.environ['PATH']}"})
+    assert_transcript("preview", shop, *commands, env=engines_with_every_image(tmp_path))
 
 
 def test_nothing_declared(project):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from support.fake_engine import engines_with_every_image
+
 pytestmark = pytest.mark.edge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,12 +91,13 @@ def test_the_port_a_node_service_chose_is_found_and_confirmed(example):
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/ota.yaml")), ids=lambda path: path.parent.name)
-def test_every_task_of_an_example_can_be_previewed(example, assert_schema, path):
+def test_every_task_of_an_example_can_be_previewed(example, assert_schema, tmp_path, path):
+    engines = engines_with_every_image(tmp_path)
     repo = example(path.parent.name)
     names = [task["name"] for task in repo.run("tasks", "--json").json["tasks"]]
     assert names
     for name in names:
-        preview = repo.run("run", name, "--dry-run", "--json")
+        preview = repo.run("run", name, "--dry-run", "--json", env=engines)
         assert preview.code == 0, preview
         assert_schema(preview.json, "run")
         assert json.loads(preview.out)["execution_started"] is False

@@ -25,6 +25,16 @@ sys.exit(main({home!r}, sys.argv[1:]))
 """
 
 
+def engines_with_every_image(folder: Path) -> dict[str, str]:
+    """Variables under which Docker and Podman answer and miss nothing, whatever this machine has."""
+    programs = folder / "willing-engines"
+    programs.mkdir()
+    for name in ("docker", "podman"):
+        (programs / name).write_text("#!/bin/sh\nexit 0\n")
+        (programs / name).chmod(0o755)
+    return {"PATH": f"{programs}:{os.environ['PATH']}"}
+
+
 class FakeEngine:
     """The engine of one test, seen from outside."""
 
