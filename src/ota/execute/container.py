@@ -238,7 +238,9 @@ class _ContainerBody:
         patient = replace(engine, should_stop=never)
         if self._step.task.context.lifecycle == "persistent":
             is_finite = self._step.task.runtime is None
-            run = PersistentRun(engine, work, self._environment_for, scene, may_presume=is_finite)
+            # secrets go only where the engine was asked first whose container it is
+            may_presume = is_finite and not self._environment.secret_names
+            run = PersistentRun(engine, work, self._environment_for, scene, may_presume=may_presume)
             return _Persistent(patient, run, context.journal)
         return _Ephemeral(patient, EphemeralRun(engine, work, self._environment_for, scene), context.journal)
 
